@@ -1,0 +1,49 @@
+/* The stages that every child of the supervisor goes through, in this order:
+ * options; configuration (from the supervisor, descriptor 3); what needs
+ * privilege; drop privileges; sandbox; ready; serve.
+ */
+#ifndef COMMON_CHILD_H
+#define COMMON_CHILD_H
+
+#include "common/conf.h"
+#include "common/loop.h"
+#include "common/messages.h"
+#include "common/sandbox.h"
+#include "common/wire.h"
+
+struct child {
+	struct loop *loop;
+	struct conf *conf; /* replaced on reload, after on_reload returned */
+	struct wire *supervisor;
+	void *state; /* the program's own */
+};
+
+struct child_program {
+	const char *name; /* "outpost-queued" */
+	const char *user; /* "outpost-q" */
+	unsigned sandbox; /* SANDBOX_* */
+	/* Open what needs privilege or the file system. May add folders that
+	 * the sandbox must leave open to sandbox->read/write. fatal() inside
+	 * on failure. */
+	void (*open)(struct child *child, struct sandbox *sandbox);
+	/* A descriptor from the supervisor, taken over. */
+	void (*on_listener)(struct child *child, enum listener_kind kind,
+	    uint32_t index, int fds[], int nfds);
+	void (*on_peer)(struct child *child, enum role role, int fd);
+	/* All has been sent; afterwards READY is reported. */
+	void (*on_run)(struct child *child);
+	void (*on_outbound)(struct child *child, bool on, struct span scope);
+	/* The new configuration; NULL hook: the program is restarted instead.*/
+	void (*on_reload)(struct child *child, struct conf *fresh);
+	/* Finish what is in hand and call loop_stop, within grace_ms. */
+	void (*on_stop)(struct child *child, uint32_t grace_ms);
+	/* Called after every round of the loop (group commit, pushes). */
+	void (*after_round)(struct child *child);
+};
+
+/* The whole life of the program; returns its exit status. When the supervisor
+ * goes away the child stops as if told to, with 5 s of grace. SIGTERM and
+ * SIGINT are ignored: only the supervisor stops a child. */
+int child_main(int argc, char **argv, const struct child_program *program);
+
+#endif

@@ -1,0 +1,190 @@
+/* The log. */
+#include "common/log.h"
+
+#include "common/buf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *program_name = "outpost";
+static enum log_level current_level = LOG_LEVEL_BASIC;
+static int out_fd = STDERR_FILENO; /* -1: syslog */
+
+int log_open(const char *program, const char *where)
+{
+	program_name = program;
+	if (strcmp(where, "stderr") == 0) {
+		out_fd = STDERR_FILENO;
+		return 0;
+	}
+	if (strcmp(where, "syslog") == 0) {
+		openlog(program, LOG_PID | LOG_NDELAY, LOG_MAIL);
+		out_fd = -1;
+		return 0;
+	}
+	out_fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	if (out_fd >= 0)
+		return 0;
+	out_fd = STDERR_FILENO;
+	return -1;
+}
+
+void log_set_level(enum log_level level)
+{
+	current_level = level;
+}
+
+enum log_level log_get_level(void)
+{
+	return current_level;
+}
+
+enum { RING = 8, RING_BYTES = 4096 };
+
+static char *ring_next(void)
+{
+	static char ring[RING][RING_BYTES];
+	static unsigned at;
+
+	return ring[at++ % RING];
+}
+
+const char *log_escape(struct span text)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *out = ring_next(), *p = out;
+	size_t n = text.n < 1000 ? text.n : 1000;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\' && c != '"') {
+			*p++ = (char)c;
+			continue;
+		}
+		*p++ = '\\';
+		*p++ = 'x';
+		*p++ = hex[c >> 4];
+		*p++ = hex[c & 15];
+	}
+	*p = '\0';
+	return out;
+}
+
+const char *log_text(const char *format, ...)
+{
+	char *out = ring_next();
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(out, RING_BYTES, format, args);
+	va_end(args);
+	return out;
+}
+
+static bool is_plain(const char *value)
+{
+	return *value && strcspn(value, " =\"\\") == strlen(value);
+}
+
+static void put_stamp(struct buf *line)
+{
+	struct timespec now;
+	struct tm utc;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	buf_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
+	    utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+	    utc.tm_min, utc.tm_sec, (int)(now.tv_nsec / 1000000));
+}
+
+static void write_line(int priority, struct buf *line)
+{
+	if (out_fd < 0) {
+		syslog(priority, "%s", buf_text(line));
+		return;
+	}
+	buf_putc(line, '\n');
+	/* A log that cannot be written must not stop the mail. */
+	if (write(out_fd, line->data, line->len) < 0)
+		return;
+}
+
+static void log_pairs(int priority, const char *event, va_list args)
+{
+	struct buf line;
+	const char *key, *value, *safe;
+
+	buf_init(&line, 16384);
+	if (out_fd >= 0) {
+		put_stamp(&line);
+		buf_printf(&line, "%s[%d]: ", program_name, (int)getpid());
+	}
+	buf_printf(&line, "%s%s", priority == LOG_WARNING ? "warning: " : "",
+	    event);
+	while ((key = va_arg(args, const char *)) != NULL) {
+		value = va_arg(args, const char *);
+		if (!value)
+			continue;
+		safe = log_escape(span_of(value));
+		buf_printf(&line, is_plain(safe) ? " %s=%s" : " %s=\"%s\"", key,
+		    safe);
+	}
+	write_line(priority, &line);
+	buf_clear(&line);
+}
+
+void log_event(const char *event, ...)
+{
+	va_list args;
+
+	va_start(args, event);
+	log_pairs(LOG_INFO, event, args);
+	va_end(args);
+}
+
+void log_warn(const char *event, ...)
+{
+	va_list args;
+
+	va_start(args, event);
+	log_pairs(LOG_WARNING, event, args);
+	va_end(args);
+}
+
+void log_detail(const char *event, ...)
+{
+	va_list args;
+
+	if (current_level < LOG_LEVEL_DETAILED)
+		return;
+	va_start(args, event);
+	log_pairs(LOG_DEBUG, event, args);
+	va_end(args);
+}
+
+void fatal(int status, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_warn("fatal", "why", text, NULL);
+	exit(status);
+}
+
+void bug_at(const char *file, int line, const char *what)
+{
+	log_warn("bug", "at", log_text("%s:%d", file, line), "what", what,
+	    NULL);
+	abort();
+}

@@ -1,0 +1,36 @@
+/* Confinement: dropping the user, no_new_privs, Landlock, seccomp. Each step
+ * is logged; a step that the kernel lacks is logged as missing. */
+#ifndef COMMON_SANDBOX_H
+#define COMMON_SANDBOX_H
+
+#include <stdbool.h>
+
+/* What a program does after it is confined. All may: read, write, poll, use
+ * descriptors they have, pass descriptors, allocate, read clocks, exit. */
+enum {
+	SANDBOX_FILES = 1,   /* open, rename, unlink below the given folders */
+	SANDBOX_CONNECT = 2, /* TCP and UDP sockets to the outside */
+	SANDBOX_FORK = 4,    /* fork without exec, wait, kill own children */
+	SANDBOX_ACCEPT = 8,  /* accept on listeners it was given */
+	SANDBOX_UNIX = 16,   /* socketpair */
+};
+
+struct sandbox {
+	const char *program;
+	unsigned allows;           /* SANDBOX_* */
+	const char *const *read;   /* folders or files, ended by NULL; or NULL */
+	const char *const *write;
+};
+
+/* Become user (by name) for good when running as root: groups, gid, uid,
+ * capabilities, then prove that regaining them fails. As an ordinary user: only
+ * log. As root without that user on the system: become "nobody" and warn.
+ * Any failure is fatal(). */
+void sandbox_drop_user(const char *user);
+
+/* no_new_privs, not dumpable, Landlock (when the ABI is there) to the given
+ * folders, seccomp filter: what is not allowed kills the process (SIGSYS).
+ * Failure of seccomp is fatal(). */
+void sandbox_enter(const struct sandbox *sandbox);
+
+#endif
