@@ -32,6 +32,7 @@ struct loop {
 		loop_action *action;
 		void *arg;
 	} on_signal[SIGNALS];
+	struct deferral *deferred;
 	loop_action *after_round;
 	void *after_round_arg;
 };
@@ -250,6 +251,40 @@ void loop_after_round(struct loop *loop, loop_action *action, void *arg)
 	loop->after_round_arg = arg;
 }
 
+void loop_defer(struct loop *loop, struct deferral *deferral,
+    loop_action *action, void *arg)
+{
+	if (deferral->link)
+		return;
+	deferral->action = action;
+	deferral->arg = arg;
+	deferral->next = loop->deferred;
+	deferral->link = &loop->deferred;
+	if (deferral->next)
+		deferral->next->link = &deferral->next;
+	loop->deferred = deferral;
+}
+
+void loop_defer_cancel(struct deferral *deferral)
+{
+	if (!deferral->link)
+		return;
+	*deferral->link = deferral->next;
+	if (deferral->next)
+		deferral->next->link = deferral->link;
+	deferral->link = NULL;
+}
+
+static void run_deferred(struct loop *loop)
+{
+	struct deferral *deferral;
+
+	while ((deferral = loop->deferred) != NULL) {
+		loop_defer_cancel(deferral);
+		deferral->action(deferral->arg);
+	}
+}
+
 static void dispatch(struct loop *loop, const struct epoll_event *event)
 {
 	int fd = (int)(uint32_t)event->data.u64;
@@ -264,6 +299,7 @@ int loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_A_ROUND];
 
+	run_deferred(loop);
 	while (!loop->is_stopping) {
 		int n = epoll_wait(loop->epoll_fd, events, EVENTS_A_ROUND,
 		    wait_ms(loop));
@@ -275,6 +311,7 @@ int loop_run(struct loop *loop)
 		run_timers(loop);
 		if (loop->after_round)
 			loop->after_round(loop->after_round_arg);
+		run_deferred(loop);
 	}
 	return 0;
 }

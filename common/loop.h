@@ -44,6 +44,18 @@ int loop_signal(struct loop *loop, int signo, loop_action *action, void *arg);
  * place to commit or flush what the round has gathered. One per loop. */
 void loop_after_round(struct loop *loop, loop_action *action, void *arg);
 
+/* Call action once at the end of the present round, after the after-round
+ * action (or before the first wait): many causes, one effect. The deferral is
+ * the caller's memory, zeroed before first use, cancelled before it goes. */
+struct deferral {
+	loop_action *action;
+	void *arg;
+	struct deferral *next, **link; /* the loop's; link NULL: not queued */
+};
+void loop_defer(struct loop *loop, struct deferral *deferral,
+    loop_action *action, void *arg);
+void loop_defer_cancel(struct deferral *deferral);
+
 /* Run until loop_stop. Returns 0, or -1 with errno. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

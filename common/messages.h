@@ -435,6 +435,8 @@ struct cursor {
 	uint64_t message;
 	uint16_t delivery, recipient;
 };
+void cursor_put(struct buf *b, const struct cursor *c);
+void cursor_get(struct reader *r, struct cursor *c);
 
 /* Empty or zero fields do not filter. Texts match without regard to case;
  * "@domain" matches a domain, "*" any run of characters. */
