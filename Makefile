@@ -98,10 +98,18 @@ $(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVES)
 
 unit: $(UNIT) $(REPLAY)
 
-check: all unit
+check: all unit bench-tools
 	python3 tests/run.py --build $(B) --bin $(BIN)
 
-bench: all
+# load generator and receiver: for bench, demo and system tests
+BENCH_TOOLS = $(B)/bench/smtp_load $(B)/bench/smtp_sink
+$(B)/bench/%: tests/bench/%.c $(patsubst %,$(B)/common/%.o,buf span loop deadline)
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+
+bench-tools: $(BENCH_TOOLS)
+
+bench: all bench-tools
 	python3 tests/bench/bench.py --bin $(BIN)
 
 fuzz:
@@ -125,7 +133,7 @@ uninstall:
 clean:
 	rm -rf $(B) $(BIN)
 
-.PHONY: all links unit check bench fuzz demo lint deps install uninstall clean
+.PHONY: all links unit check bench bench-tools fuzz demo lint deps install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
