@@ -270,6 +270,7 @@ struct job {
 	uint8_t origin;
 	bool smtputf8, requiretls;
 	int8_t priority;
+	uint16_t attempts; /* made before this one; the keeper's own, not sent */
 	bool is_large; /* body comes as a descriptor; content is empty */
 	struct span sender, envid;
 	struct span content; /* the message; CLAIM_REPORT: at most the first

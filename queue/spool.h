@@ -35,6 +35,8 @@ struct spool_options {
 struct spool *spool_open(const struct spool_options *options,
     void (*progress)(const char *what, uint64_t done, uint64_t of),
     struct outcome *why);
+/* Another max_bytes, from a new configuration. */
+void spool_set_max_bytes(struct spool *spool, uint64_t max_bytes);
 /* Clean close: syncs the index and marks it so. NULL is fine. */
 void spool_close(struct spool *spool);
 
@@ -99,6 +101,12 @@ int spool_commit(struct spool *spool, struct outcome *why);
 size_t spool_due(struct spool *spool, const struct due_query *query,
     bool (*visit)(const struct waiting *w, void *arg), void *arg,
     uint64_t *next_due_ms, bool *has_more);
+
+/* Visit the deliveries of one message that are not claimed, whatever their due
+ * time: to announce what a commit has just made visible. Returns the number
+ * visited. */
+size_t spool_waiting(struct spool *spool, uint64_t message,
+    bool (*visit)(const struct waiting *w, void *arg), void *arg);
 
 /* The job of a claimed delivery. Small bodies: content filled. Large: *fd is a
  * new read-only descriptor. For CLAIM_REPORT all recipients of the message
