@@ -17,6 +17,7 @@ enum {
 struct reply {
 	uint16_t code;    /* 200..599 */
 	char status[12];  /* RFC 2034 enhanced code, else made from code */
+	bool has_status;  /* the server gave it */
 	struct buf text;  /* lines joined by LF, printable, without codes */
 	unsigned nlines;
 };
@@ -35,8 +36,8 @@ static inline bool reply_is_positive(const struct reply *r)
 	return r->code >= 200 && r->code < 400;
 }
 
-/* One printable line of at most REPLY_MAX bytes: "250 2.0.0 text / more",
- * appended to out. */
+/* One printable line of at most REPLY_MAX bytes: "250 2.0.0 text / more"
+ * (the enhanced code only when the server gave one), appended to out. */
 void reply_print(const struct reply *r, struct buf *out);
 
 #endif
