@@ -8,8 +8,8 @@
 struct buf {
 	char *data;
 	size_t len, cap;
-	size_t limit;   /* bytes; growth beyond it sets overflow */
-	bool overflow;  /* sticky: something was not put; test before use */
+	size_t limit;  /* bytes; growth beyond it sets overflow */
+	bool overflow; /* sticky: something was not put; test before use */
 };
 
 void buf_init(struct buf *b, size_t limit);
@@ -60,7 +60,7 @@ uint8_t get_u8(struct reader *r);
 uint16_t get_u16(struct reader *r);
 uint32_t get_u32(struct reader *r);
 uint64_t get_u64(struct reader *r);
-struct span get_span(struct reader *r); /* borrowed from the input */
+struct span get_span(struct reader *r);	     /* borrowed from the input */
 bool reader_is_done(const struct reader *r); /* all read and nothing bad */
 
 #endif

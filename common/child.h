@@ -26,6 +26,9 @@ struct child_program {
 	 * the sandbox must leave open to sandbox->read/write. fatal() inside
 	 * on failure. */
 	void (*open)(struct child *child, struct sandbox *sandbox);
+	/* The same as the program's own user, before the sandbox: for what
+	 * creates files, which must not belong to root. */
+	void (*prepare)(struct child *child, struct sandbox *sandbox);
 	/* A descriptor from the supervisor, taken over. */
 	void (*on_listener)(struct child *child, enum listener_kind kind,
 	    uint32_t index, int fds[], int nfds);

@@ -127,15 +127,15 @@ static void log_pairs(int priority, const char *event, va_list args)
 		put_stamp(&line);
 		buf_printf(&line, "%s[%d]: ", program_name, (int)getpid());
 	}
-	buf_printf(&line, "%s%s", priority == LOG_WARNING ? "warning: " : "",
-	    event);
+	buf_printf(
+	    &line, "%s%s", priority == LOG_WARNING ? "warning: " : "", event);
 	while ((key = va_arg(args, const char *)) != NULL) {
 		value = va_arg(args, const char *);
 		if (!value)
 			continue;
 		safe = log_escape(span_of(value));
-		buf_printf(&line, is_plain(safe) ? " %s=%s" : " %s=\"%s\"", key,
-		    safe);
+		buf_printf(
+		    &line, is_plain(safe) ? " %s=%s" : " %s=\"%s\"", key, safe);
 	}
 	write_line(priority, &line);
 	buf_clear(&line);
@@ -184,7 +184,7 @@ void fatal(int status, const char *format, ...)
 
 void bug_at(const char *file, int line, const char *what)
 {
-	log_warn("bug", "at", log_text("%s:%d", file, line), "what", what,
-	    NULL);
+	log_warn(
+	    "bug", "at", log_text("%s:%d", file, line), "what", what, NULL);
 	abort();
 }

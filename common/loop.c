@@ -88,8 +88,8 @@ static int control(struct loop *loop, int op, int fd, uint32_t events)
 {
 	struct epoll_event event = { .events = events };
 
-	event.data.u64 = (uint64_t)loop->watches[fd].generation << 32 |
-	    (uint32_t)fd;
+	event.data.u64 =
+	    (uint64_t)loop->watches[fd].generation << 32 | (uint32_t)fd;
 	return epoll_ctl(loop->epoll_fd, op, fd, &event);
 }
 
@@ -301,8 +301,8 @@ int loop_run(struct loop *loop)
 
 	run_deferred(loop);
 	while (!loop->is_stopping) {
-		int n = epoll_wait(loop->epoll_fd, events, EVENTS_A_ROUND,
-		    wait_ms(loop));
+		int n = epoll_wait(
+		    loop->epoll_fd, events, EVENTS_A_ROUND, wait_ms(loop));
 
 		if (n < 0 && errno != EINTR)
 			return -1;

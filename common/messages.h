@@ -15,24 +15,24 @@ enum message_type {
 	/* supervisor -> child (descriptor 3 of every child) */
 	MSG_CONFIG = 1, /* fd: the whole configuration as text (conf_print);
 			 * payload: span path of the file it came from */
-	MSG_LISTENER,   /* id: enum listener_kind; payload: u32 index of the
+	MSG_LISTENER,	/* id: enum listener_kind; payload: u32 index of the
 			 * conf listen block; fds: socket[, certificate, key] */
-	MSG_PEER,       /* id: enum role; fd: a stream to that program */
-	MSG_RUN,        /* all of the above has been sent: begin */
-	MSG_STOP,       /* finish what is in hand, then exit 0;
+	MSG_PEER,	/* id: enum role; fd: a stream to that program */
+	MSG_RUN,	/* all of the above has been sent: begin */
+	MSG_STOP,	/* finish what is in hand, then exit 0;
 			 * payload: u32 grace_ms */
-	MSG_OUTBOUND,   /* to the runner: u8 on, span scope ("" all,
+	MSG_OUTBOUND,	/* to the runner: u8 on, span scope ("" all,
 			 * "line:NAME", "destination:NAME") */
-	MSG_LOG_LEVEL,  /* u8 enum log_level */
+	MSG_LOG_LEVEL,	/* u8 enum log_level */
 	/* child -> supervisor */
-	MSG_READY,      /* serving */
-	MSG_NOTE,       /* span: one line for "outpost status" */
+	MSG_READY, /* serving */
+	MSG_NOTE,  /* span: one line for "outpost status" */
 
 	/* inject, smtpd, runner -> queued: one message. id: the client's own
 	 * transaction number, unique among its open ones */
-	MSG_SUBMIT = 20, /* envelope */
-	MSG_SUBMIT_DATA, /* bytes of the message, CRLF line ends */
-	MSG_SUBMIT_END,  /* u64 total bytes of data sent */
+	MSG_SUBMIT = 20,  /* envelope */
+	MSG_SUBMIT_DATA,  /* bytes of the message, CRLF line ends */
+	MSG_SUBMIT_END,	  /* u64 total bytes of data sent */
 	MSG_SUBMIT_ABORT, /* forget it; no answer */
 	/* queued -> client */
 	MSG_ACCEPTED, /* u64 message id: it is on disk */
@@ -45,68 +45,68 @@ enum message_type {
 	MSG_UNCLAIM, /* u64 message, u16 delivery: not begun after all */
 	MSG_OUTCOME, /* attempt */
 	/* queued -> runner */
-	MSG_WAITING, /* waiting; id 0: newly accepted, else the MSG_DUE's */
-	MSG_DUE_END, /* u64 next_due_ms (UTC; 0: nothing), u8 has_more */
-	MSG_MORE,    /* window used up, others wait in the index: ask again */
-	MSG_CHANGED, /* u64 message, u16 delivery: held, released, re-timed or
-		      * gone: forget it unless claimed, ask again if due */
-	MSG_JOB,     /* job; its claim is on disk. fd: large body, read-only */
-	MSG_GONE,    /* the claim cannot be had: no longer there or not due */
+	MSG_WAITING,  /* waiting; id 0: newly accepted, else the MSG_DUE's */
+	MSG_DUE_END,  /* u64 next_due_ms (UTC; 0: nothing), u8 has_more */
+	MSG_MORE,     /* window used up, others wait in the index: ask again */
+	MSG_CHANGED,  /* u64 message, u16 delivery: held, released, re-timed or
+		       * gone: forget it unless claimed, ask again if due */
+	MSG_JOB,      /* job; its claim is on disk. fd: large body, read-only */
+	MSG_GONE,     /* the claim cannot be had: no longer there or not due */
 	MSG_RECORDED, /* the outcome is on disk */
 
 	/* runner -> resolve and back */
 	MSG_RESOLVE = 50, /* resolve_query */
-	MSG_RESOLVED,     /* resolve_answer */
+	MSG_RESOLVED,	  /* resolve_answer */
 
 	/* runner <-> spawner */
 	MSG_LINE_START = 60, /* id: line number; span group name */
 	MSG_LINE_STARTED,    /* id; u32 pid; fd: stream to the line */
-	MSG_LINE_ENDED,      /* id; u32 wait status */
+	MSG_LINE_ENDED,	     /* id; u32 wait status */
 	MSG_LINE_FAILED,     /* id; outcome: fork or socket failed */
 
 	/* runner -> line */
 	MSG_SESSION = 70, /* id: session; session: where the next jobs go */
-	MSG_DELIVER,      /* id: job number; job. fd: large body */
+	MSG_DELIVER,	  /* id: job number; job. fd: large body */
 	MSG_SESSION_END,  /* no more jobs for it: finish, QUIT */
 	/* line -> runner */
-	MSG_RESULT,       /* id: job number; result: exactly one per job */
+	MSG_RESULT,	  /* id: job number; result: exactly one per job */
 	MSG_SESSION_DONE, /* id: session; session_report. All jobs given for
 			   * it have been answered before this */
-	MSG_LINE_STATE,   /* u8 enum line_state, span peer */
+	MSG_LINE_STATE,	  /* u8 enum line_state, span peer */
 
 	/* queue tool -> queued (control socket) */
-	MSG_LIST = 80,    /* list_query; answers MSG_ITEM..., MSG_LIST_END */
-	MSG_SHOW,         /* u64 message; answers MSG_ITEM..., MSG_ATTEMPT...,
-			   * MSG_ENVELOPE, MSG_LIST_END */
-	MSG_GET_BODY,     /* u64 message; answers MSG_SUBMIT_DATA...,
-			   * MSG_LIST_END */
-	MSG_CHANGE,       /* change; answers MSG_CHANGE_DONE */
-	MSG_STATS,        /* answers MSG_STATS_DONE */
+	MSG_LIST = 80, /* list_query; answers MSG_ITEM..., MSG_LIST_END */
+	MSG_SHOW,      /* u64 message; answers MSG_ITEM..., MSG_ATTEMPT...,
+			* MSG_ENVELOPE, MSG_LIST_END */
+	MSG_GET_BODY,  /* u64 message; answers MSG_SUBMIT_DATA...,
+			* MSG_LIST_END */
+	MSG_CHANGE,    /* change; answers MSG_CHANGE_DONE */
+	MSG_STATS,     /* answers MSG_STATS_DONE */
 	/* queued -> queue tool */
-	MSG_ITEM,         /* item: one recipient of one delivery */
-	MSG_ATTEMPT,      /* u64 at, attempt */
-	MSG_ENVELOPE,     /* u64 accepted_at, envelope */
-	MSG_LIST_END,     /* cursor (u64 message, u16 delivery, u16 recipient),
-			   * u8 has_more */
-	MSG_CHANGE_DONE,  /* u32 messages changed, cursor, u8 has_more */
-	MSG_STATS_DONE,   /* spool_stats */
-	MSG_FAILED,       /* outcome: the request could not be done */
+	MSG_ITEM,	 /* item: one recipient of one delivery */
+	MSG_ATTEMPT,	 /* u64 at, attempt */
+	MSG_ENVELOPE,	 /* u64 accepted_at, envelope */
+	MSG_LIST_END,	 /* cursor (u64 message, u16 delivery, u16 recipient),
+			  * u8 has_more */
+	MSG_CHANGE_DONE, /* u32 messages changed, cursor, u8 has_more */
+	MSG_STATS_DONE,	 /* spool_stats */
+	MSG_FAILED,	 /* outcome: the request could not be done */
 
 	/* front command -> supervisor or runner (control sockets) */
 	MSG_STATUS = 110, /* answers MSG_STATUS_LINE..., MSG_END */
 	MSG_STATUS_LINE,  /* span: JSON object, one line */
 	MSG_END,
-	MSG_DO_STOP,      /* answers MSG_END when all is down */
-	MSG_DO_RELOAD,    /* answers MSG_END or MSG_FAILED */
-	MSG_DO_OUTBOUND,  /* as MSG_OUTBOUND; answers MSG_END */
-	MSG_LINES,        /* answers MSG_LINE..., MSG_END */
-	MSG_LINE,         /* line_info */
+	MSG_DO_STOP,	 /* answers MSG_END when all is down */
+	MSG_DO_RELOAD,	 /* answers MSG_END or MSG_FAILED */
+	MSG_DO_OUTBOUND, /* as MSG_OUTBOUND; answers MSG_END */
+	MSG_LINES,	 /* answers MSG_LINE..., MSG_END */
+	MSG_LINE,	 /* line_info */
 };
 
 enum listener_kind {
 	LISTENER_SMTP = 1, /* to smtpd */
 	LISTENER_SUBMIT,   /* to queued: RUNTIME/submit.sock, mode 0666 */
-	LISTENER_QUEUE,    /* to queued: RUNTIME/queue.sock, mode 0666; changes
+	LISTENER_QUEUE,	   /* to queued: RUNTIME/queue.sock, mode 0666; changes
 			    * only from root, the spool's owner, or own mail */
 	LISTENER_RUNNER,   /* to runner: RUNTIME/runner.sock, mode 0666 */
 };
@@ -123,13 +123,13 @@ enum role {
 
 /* Bounds that every program keeps. */
 enum {
-	ADDRESS_MAX = 1000,       /* bytes of one address, as we accept it */
+	ADDRESS_MAX = 1000,	  /* bytes of one address, as we accept it */
 	RCPTS_PER_DELIVERY = 100, /* default and highest */
 	RCPTS_PER_MESSAGE_MAX = 50000,
-	DATA_CHUNK_MAX = 65536, /* bytes in one MSG_SUBMIT_DATA */
+	DATA_CHUNK_MAX = 65536,	  /* bytes in one MSG_SUBMIT_DATA */
 	INLINE_BODY_MAX = 131072, /* larger bodies live in spool/large and
 				   * travel as descriptors */
-	REPLY_MAX = 1000, /* bytes of a reply text that are kept */
+	REPLY_MAX = 1000,	  /* bytes of a reply text that are kept */
 	LOCALNAME_MAX = 255,
 };
 
@@ -154,14 +154,14 @@ enum report_kind {
 	REPORT_NONE = 0,
 	REPORT_FAILED = 1,
 	REPORT_DELAYED = 2,
-	REPORT_RELAYED = 3,   /* RFC 3461: success asked, next hop can't DSN */
+	REPORT_RELAYED = 3, /* RFC 3461: success asked, next hop can't DSN */
 	REPORT_DELIVERED = 4,
 };
 
 struct recipient {
 	struct span address; /* as in RCPT TO, without <> */
 	struct span orcpt;   /* "rfc822;addr" decoded; empty: not given */
-	uint8_t notify;      /* bits */
+	uint8_t notify;	     /* bits */
 };
 
 /* A reference to what a report answers: that recipient's report is made when
@@ -169,22 +169,22 @@ struct recipient {
 struct report_ref {
 	uint16_t delivery;
 	uint16_t recipient; /* index in the delivery */
-	uint8_t kind;       /* enum report_kind */
+	uint8_t kind;	    /* enum report_kind */
 };
 
 struct envelope {
 	struct span sender; /* without <>; empty: the null sender */
-	uint8_t origin;     /* enum origin */
-	uint8_t body;       /* enum body_kind */
-	uint8_t ret;        /* enum dsn_ret */
+	uint8_t origin;	    /* enum origin */
+	uint8_t body;	    /* enum body_kind */
+	uint8_t ret;	    /* enum dsn_ret */
 	bool smtputf8, requiretls;
-	int8_t priority; /* MT-PRIORITY -9..9 */
-	uint32_t uid;    /* submitter; UINT32_MAX: none. The keeper overwrites
-			  * it with what the kernel says on submit.sock */
-	struct span login;  /* authenticated name; empty: none */
-	struct span client; /* "[192.0.2.1] helo" for the log; may be empty */
-	struct span envid;  /* decoded; empty: not given */
-	struct span line;   /* line group asked for; empty: by routes */
+	int8_t priority;   /* MT-PRIORITY -9..9 */
+	uint32_t uid;	   /* submitter; UINT32_MAX: none. The keeper overwrites
+			    * it with what the kernel says on submit.sock */
+	struct span login; /* authenticated name; empty: none */
+	struct span client;  /* "[192.0.2.1] helo" for the log; may be empty */
+	struct span envid;   /* decoded; empty: not given */
+	struct span line;    /* line group asked for; empty: by routes */
 	uint64_t hold_until; /* 0: not held; UINT64_MAX: until released */
 	uint64_t expires_at; /* 0: by retry settings */
 	/* The trace header, made by the program that received the message;
@@ -229,8 +229,8 @@ struct waiting {
 	uint16_t attempts;    /* so far */
 	uint16_t line_deaths; /* times a line died holding it */
 	int8_t priority;
-	uint8_t flags;        /* WAITING_* */
-	uint8_t origin;       /* enum origin */
+	uint8_t flags;	/* WAITING_* */
+	uint8_t origin; /* enum origin */
 	uint32_t uid;
 	struct span domain; /* lower-case A-label recipient domain, or
 			     * "[192.0.2.1]" */
@@ -249,14 +249,14 @@ void waiting_get(struct reader *r, struct waiting *w);
 struct job_recipient {
 	uint16_t index; /* in its delivery */
 	uint8_t notify;
-	uint8_t report;        /* enum report_kind awaited (CLAIM_REPORT) */
+	uint8_t report; /* enum report_kind awaited (CLAIM_REPORT) */
 	struct span address;
 	struct span orcpt;
-	struct span reply;     /* CLAIM_REPORT: last reply or reason */
-	struct span status;    /* CLAIM_REPORT: RFC 3463 */
-	struct span host;      /* CLAIM_REPORT: who said so; may be empty */
-	uint16_t delivery;     /* CLAIM_REPORT: its delivery (a report claim
-				* covers the message's other deliveries too) */
+	struct span reply;  /* CLAIM_REPORT: last reply or reason */
+	struct span status; /* CLAIM_REPORT: RFC 3463 */
+	struct span host;   /* CLAIM_REPORT: who said so; may be empty */
+	uint16_t delivery;  /* CLAIM_REPORT: its delivery (a report claim
+			     * covers the message's other deliveries too) */
 };
 
 /* What a line (or the report writer) needs of one delivery. */
@@ -265,12 +265,13 @@ struct job {
 	uint16_t delivery;
 	uint64_t accepted_at;
 	uint64_t size_bytes; /* of the whole message with trace header */
-	uint8_t body;        /* enum body_kind */
+	uint8_t body;	     /* enum body_kind */
 	uint8_t ret;
 	uint8_t origin;
 	bool smtputf8, requiretls;
 	int8_t priority;
-	uint16_t attempts; /* made before this one; the keeper's own, not sent */
+	uint16_t
+	    attempts;  /* made before this one; the keeper's own, not sent */
 	bool is_large; /* body comes as a descriptor; content is empty */
 	struct span sender, envid;
 	struct span content; /* the message; CLAIM_REPORT: at most the first
@@ -297,7 +298,7 @@ enum rcpt_result {
 struct rcpt_outcome {
 	uint16_t index; /* in its delivery */
 	uint8_t result; /* enum rcpt_result */
-	uint16_t code;  /* SMTP reply code; 0: no reply */
+	uint16_t code;	/* SMTP reply code; 0: no reply */
 	char status[12];
 	struct span reply; /* text of the reply or the reason, printable */
 };
@@ -319,8 +320,8 @@ struct attempt {
 	uint64_t message;
 	uint16_t delivery;
 	uint64_t next_try_ms; /* when something is left to try; UTC ms */
-	bool counts;          /* an attempt is used up */
-	bool line_died;       /* the line died holding it */
+	bool counts;	      /* an attempt is used up */
+	bool line_died;	      /* the line died holding it */
 	struct span line;     /* "default/3" */
 	struct span cause;    /* a stable word: retry, rate, dns... */
 	/* per recipient in result: FAILED and DELIVERED may ask for a report */
@@ -337,25 +338,25 @@ enum tls_level { TLS_NONE = 0, TLS_MAY = 1, TLS_REQUIRE = 2, TLS_VERIFY = 3 };
 enum { HOSTS_MAX = 50, ADDRESSES_MAX = 16 };
 
 struct host {
-	struct span name;    /* MX or relay host name, or "[192.0.2.1]" */
+	struct span name; /* MX or relay host name, or "[192.0.2.1]" */
 	uint16_t preference;
 	uint16_t port;
-	bool implicit_tls; /* smtps */
+	bool implicit_tls;		      /* smtps */
 	struct span addresses[ADDRESSES_MAX]; /* 4 or 16 bytes each, in order */
-	uint8_t naddresses; /* 0: see why */
-	struct outcome why; /* when naddresses is 0 */
+	uint8_t naddresses;		      /* 0: see why */
+	struct outcome why;		      /* when naddresses is 0 */
 };
 void host_put(struct buf *b, const struct host *h);
 void host_get(struct reader *r, struct host *h);
 
 struct resolve_query {
-	uint8_t kind;     /* enum resolve_kind */
+	uint8_t kind;	  /* enum resolve_kind */
 	struct span name; /* domain, host name or address literal */
-	uint16_t port;    /* put into the hosts */
+	uint16_t port;	  /* put into the hosts */
 	bool implicit_tls;
 };
 enum resolve_kind {
-	RESOLVE_MX = 1,   /* RFC 5321 5.1: MX, implicit MX, null MX */
+	RESOLVE_MX = 1,	  /* RFC 5321 5.1: MX, implicit MX, null MX */
 	RESOLVE_HOST = 2, /* A and AAAA of one host */
 };
 void resolve_query_put(struct buf *b, const struct resolve_query *q);
@@ -377,12 +378,12 @@ void resolve_answer_free(struct resolve_answer *a);
 struct session {
 	struct span destination; /* for the log and the process title */
 	struct span localname;
-	struct span binds[4];    /* source addresses, 4 or 16 bytes; empty */
+	struct span binds[4]; /* source addresses, 4 or 16 bytes; empty */
 	uint8_t nbinds;
-	uint8_t tls;             /* enum tls_level */
-	uint16_t messages;       /* per connection, at most */
-	bool is_stepwise; /* a host answered pipelined commands badly before */
-	bool is_detailed; /* log every command and reply */
+	uint8_t tls;	   /* enum tls_level */
+	uint16_t messages; /* per connection, at most */
+	bool is_stepwise;  /* a host answered pipelined commands badly before */
+	bool is_detailed;  /* log every command and reply */
 	struct host *hosts;
 	size_t nhosts;
 };
@@ -393,7 +394,7 @@ void session_free(struct session *s);
 /* How a session went. */
 struct session_report {
 	struct outcome outcome; /* OK: a host was reached and left orderly */
-	struct span host;       /* the last one tried */
+	struct span host;	/* the last one tried */
 	uint32_t connections, messages, round_trips;
 	bool must_be_stepwise; /* it answered pipelined commands badly */
 	bool is_overloaded;    /* 421 or a connection failure: slow down */
@@ -411,10 +412,10 @@ enum line_state {
 struct line_info {
 	uint32_t number, pid;
 	struct span group, peer, destination;
-	uint8_t state;      /* enum line_state */
-	uint64_t message;   /* 0: none */
-	uint64_t since;     /* UTC seconds in this state */
-	uint64_t sent;      /* messages so far */
+	uint8_t state;	  /* enum line_state */
+	uint64_t message; /* 0: none */
+	uint64_t since;	  /* UTC seconds in this state */
+	uint64_t sent;	  /* messages so far */
 };
 void line_info_put(struct buf *b, const struct line_info *l);
 void line_info_get(struct reader *r, struct line_info *l);
@@ -442,11 +443,11 @@ void cursor_get(struct reader *r, struct cursor *c);
 /* Empty or zero fields do not filter. Texts match without regard to case;
  * "@domain" matches a domain, "*" any run of characters. */
 struct filter {
-	uint64_t id; /* one message */
+	uint64_t id;  /* one message */
 	int8_t state; /* enum delivery_state, -1: any */
 	struct span sender, recipient, destination, line;
 	uint64_t older_than, newer_than; /* accepted before/after; UTC s */
-	uint32_t uid; /* submitter; UINT32_MAX: any */
+	uint32_t uid;			 /* submitter; UINT32_MAX: any */
 };
 void filter_put(struct buf *b, const struct filter *f);
 void filter_get(struct reader *r, struct filter *f);
@@ -454,7 +455,7 @@ void filter_get(struct reader *r, struct filter *f);
 struct list_query {
 	struct filter filter;
 	struct cursor after; /* zeros: from the start */
-	uint32_t max;        /* items in this answer, at most 1000 */
+	uint32_t max;	     /* items in this answer, at most 1000 */
 	bool count_only;     /* no items, only MSG_LIST_END with u32 count
 			      * behind has_more */
 };
@@ -477,14 +478,14 @@ void item_get(struct reader *r, struct item *i);
 enum change_action {
 	CHANGE_HOLD = 1,
 	CHANGE_RELEASE,
-	CHANGE_RETRY,   /* due now; with until set: history cleared (--reset) */
-	CHANGE_DELETE,  /* gone, nobody is told; recorded as retracted */
-	CHANGE_BOUNCE,  /* fails now, with a report */
+	CHANGE_RETRY,	/* due now; with until set: history cleared (--reset) */
+	CHANGE_DELETE,	/* gone, nobody is told; recorded as retracted */
+	CHANGE_BOUNCE,	/* fails now, with a report */
 	CHANGE_RETRACT, /* as delete, if nothing of it has been sent */
 };
 struct change {
-	uint8_t action;  /* enum change_action */
-	uint64_t until;  /* HOLD: release time, UINT64_MAX: never */
+	uint8_t action;	 /* enum change_action */
+	uint64_t until;	 /* HOLD: release time, UINT64_MAX: never */
 	bool is_dry_run; /* count only */
 	struct filter filter;
 	struct cursor after; /* large changes go in pages */
@@ -497,7 +498,7 @@ void change_get(struct reader *r, struct change *c);
  * recipients; uncertain counts attempts, not recipients. */
 struct spool_stats {
 	uint64_t messages, recipients, bytes; /* in the queue now */
-	uint64_t by_state[STATE_COUNT];       /* deliveries */
+	uint64_t by_state[STATE_COUNT];	      /* deliveries */
 	uint64_t accepted, delivered, failed, retracted, uncertain; /* ever */
 	uint64_t accepted_messages;
 	uint64_t oldest_accepted_at; /* 0: empty */

@@ -17,8 +17,8 @@ enum {
 
 struct sandbox {
 	const char *program;
-	unsigned allows;           /* SANDBOX_* */
-	const char *const *read;   /* folders or files, ended by NULL; or NULL */
+	unsigned allows;	 /* SANDBOX_* */
+	const char *const *read; /* folders or files, ended by NULL; or NULL */
 	const char *const *write;
 };
 

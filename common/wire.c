@@ -96,8 +96,7 @@ static int set_nonblocking(int fd)
 
 struct wire *wire_new(struct loop *loop, int fd, const char *name,
     const struct wire_rule *rules,
-    void (*on_closed)(struct wire *wire, const char *why, void *arg),
-    void *arg)
+    void (*on_closed)(struct wire *wire, const char *why, void *arg), void *arg)
 {
 	struct wire *wire = calloc(1, sizeof(*wire));
 
@@ -251,8 +250,9 @@ static void watch(struct wire *wire, uint32_t events)
 
 static void watch_as_needed(struct wire *wire)
 {
-	watch(wire, (wire->is_paused ? 0 : EPOLLIN) |
-	    (wire_queued(wire) > 0 && !wire->is_broken ? EPOLLOUT : 0));
+	watch(wire,
+	    (wire->is_paused ? 0 : EPOLLIN) |
+		(wire_queued(wire) > 0 && !wire->is_broken ? EPOLLOUT : 0));
 }
 
 /* The reading side reports the end: shutdown makes it come at once. */
@@ -397,7 +397,7 @@ static int keep_fds(struct wire *wire, struct msghdr *header)
 	int status = header->msg_flags & MSG_CTRUNC ? -1 : 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c;
-	    c = CMSG_NXTHDR(header, c)) {
+	     c = CMSG_NXTHDR(header, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -405,8 +405,8 @@ static int keep_fds(struct wire *wire, struct msghdr *header)
 		for (size_t i = 0; i < n; i++) {
 			int fd;
 
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int),
-			    sizeof(int));
+			memcpy(
+			    &fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
 			if (wire->nin_fds < FDS_WAITING_MAX) {
 				wire->in_fds[wire->nin_fds++] = fd;
 			} else {
@@ -499,7 +499,7 @@ static bool handle_frames(struct wire *wire)
 	int status;
 
 	while (!wire->is_closed && !wire->is_paused &&
-	    (status = take_frame(wire, &message)) <= 0) {
+	       (status = take_frame(wire, &message)) <= 0) {
 		if (status < 0) {
 			report_closed(wire, "sent what it may not send");
 			return false;
@@ -532,8 +532,8 @@ static void read_frames(struct wire *wire)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			report_closed(wire,
-			    n == 0 ? "closed" : strerror(errno));
+			report_closed(
+			    wire, n == 0 ? "closed" : strerror(errno));
 			return;
 		}
 		budget -= (size_t)n < budget ? (size_t)n : budget;

@@ -14,12 +14,12 @@
 #include "common/loop.h"
 
 enum { WIRE_FRAME_MAX = 1 << 20 }; /* longest payload, bytes */
-enum { WIRE_FDS_MAX = 4 };         /* descriptors in one frame */
+enum { WIRE_FDS_MAX = 4 };	   /* descriptors in one frame */
 
 struct message {
 	uint16_t type;
 	uint64_t id;
-	struct span payload; /* borrowed until the next receive */
+	struct span payload;   /* borrowed until the next receive */
 	int fds[WIRE_FDS_MAX]; /* the handler's to keep (set to -1) or they
 				* are closed after it returns */
 	int nfds;
@@ -28,7 +28,7 @@ struct message {
 struct wire;
 
 struct wire_rule {
-	uint16_t type;     /* 0 ends the table */
+	uint16_t type;	   /* 0 ends the table */
 	uint32_t max_size; /* longest payload */
 	void (*handler)(struct wire *wire, struct message *message, void *arg);
 };
@@ -49,8 +49,8 @@ void wire_free(struct wire *wire);
 
 /* Queue a frame: payload copied, descriptors (at most WIRE_FDS_MAX) taken
  * over. Never fails visibly: a broken connection is reported to on_closed. */
-void wire_send(struct wire *wire, uint16_t type, uint64_t id,
-    struct span payload);
+void wire_send(
+    struct wire *wire, uint16_t type, uint64_t id, struct span payload);
 void wire_send_fds(struct wire *wire, uint16_t type, uint64_t id,
     struct span payload, const int *fds, int nfds);
 /* The same without a copy into a buffer first: two parts of one payload. */
@@ -60,8 +60,8 @@ void wire_send_two(struct wire *wire, uint16_t type, uint64_t id,
 /* Bytes queued and not yet taken by the kernel: the sender's measure for
  * holding back. When the queue falls to low bytes, on_low is called once. */
 size_t wire_queued(const struct wire *wire);
-void wire_when_low(struct wire *wire, size_t low, loop_action *on_low,
-    void *arg);
+void wire_when_low(
+    struct wire *wire, size_t low, loop_action *on_low, void *arg);
 /* Try to write what is queued now (for use after a round). */
 void wire_push(struct wire *wire);
 
@@ -70,8 +70,8 @@ void wire_pause(struct wire *wire);
 void wire_resume(struct wire *wire);
 
 /* SO_PEERCRED of the other side, as it was when it connected. */
-int wire_peer(const struct wire *wire, uint32_t *uid, uint32_t *gid,
-    int32_t *pid);
+int wire_peer(
+    const struct wire *wire, uint32_t *uid, uint32_t *gid, int32_t *pid);
 int wire_fd(const struct wire *wire); /* borrowed; for poll in a line */
 void *wire_arg(const struct wire *wire);
 
@@ -80,8 +80,8 @@ void *wire_arg(const struct wire *wire);
  * end, -1 = broken or ETIMEDOUT. Rules are checked as above; handlers unused.
  * has_next: a whole frame is already in memory. */
 int wire_flush(struct wire *wire, struct deadline deadline);
-int wire_receive(struct wire *wire, struct message *message,
-    struct deadline deadline);
+int wire_receive(
+    struct wire *wire, struct message *message, struct deadline deadline);
 bool wire_has_next(const struct wire *wire);
 
 /* The header parser alone, for tests and fuzzing: 0 = frame complete (*size =

@@ -71,8 +71,7 @@ int wire_listen(const char *path, unsigned mode)
 
 	if (set_path(&name, path) < 0)
 		return -1;
-	fd = socket(
-	    AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	if (unlink(path) < 0 && errno != ENOENT)
