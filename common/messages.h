@@ -47,7 +47,7 @@ enum message_type {
 	/* queued -> runner */
 	MSG_WAITING,  /* waiting; id 0: newly accepted, else the MSG_DUE's */
 	MSG_DUE_END,  /* u64 next_due_ms (UTC; 0: nothing), u8 has_more */
-	MSG_MORE,     /* window used up, others wait in the index: ask again */
+	MSG_MORE_DUE, /* window used up, others wait in the index: ask */
 	MSG_CHANGED,  /* u64 message, u16 delivery: held, released, re-timed or
 		       * gone: forget it unless claimed, ask again if due */
 	MSG_JOB,      /* job; its claim is on disk. fd: large body, read-only */

@@ -1,0 +1,313 @@
+/* The stages that every child of the supervisor goes through. The descriptor 3
+ * brings, in this order: the configuration (open, drop the user, sandbox),
+ * listeners and peers, the word to run.
+ */
+#include "common/child.h"
+
+#include "common/deadline.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	CONTROL_FD = 3,
+	EXIT_USAGE = 2,
+	ORPHAN_GRACE_MS = 5000,
+	RESTART_GRACE_MS = 30000,
+	OVERTIME_MS = 1000, /* after the grace: a program that forgot */
+};
+
+struct life {
+	struct child child;
+	const struct child_program *program;
+	struct timer end;
+	bool is_confined, is_stopping;
+};
+
+static void on_overtime(void *arg)
+{
+	struct life *life = arg;
+
+	log_warn("stop-forced", "why", "not finished within the grace", NULL);
+	loop_stop(life->child.loop);
+}
+
+static void stop(struct life *life, uint32_t grace_ms)
+{
+	if (life->is_stopping)
+		return;
+	life->is_stopping = true;
+	if (!life->is_confined || !life->program->on_stop) {
+		loop_stop(life->child.loop);
+		return;
+	}
+	loop_timer_set(life->child.loop, &life->end,
+	    now_monotonic_ms() + grace_ms + OVERTIME_MS, on_overtime, life);
+	life->program->on_stop(&life->child, grace_ms);
+}
+
+/* --- configuration ------------------------------------------------------ */
+
+static struct conf *receive_conf(struct message *message)
+{
+	struct reader r = reader_of(message->payload);
+	char *path = span_dup(get_span(&r));
+	struct conf *conf;
+	struct buf errors;
+
+	if (message->nfds != 1 || r.bad || !path)
+		fatal(EXIT_TRY_LATER, "configuration: bad message");
+	buf_init(&errors, 65536);
+	conf = conf_load_fd(message->fds[0], path, &errors);
+	message->fds[0] = -1;
+	if (!conf)
+		fatal(EXIT_CONFIGURATION, "%s", buf_text(&errors));
+	buf_clear(&errors);
+	free(path);
+	return conf;
+}
+
+/* The C library then never looks at the zone's file again, which it could not
+ * open in the sandbox. */
+static void settle_timezone(const struct conf *conf)
+{
+	if (conf->timezone[0])
+		setenv("TZ", conf->timezone, 1);
+	else if (!getenv("TZ"))
+		setenv("TZ", ":/etc/localtime", 1);
+	tzset();
+}
+
+static void confine(struct life *life)
+{
+	const struct child_program *program = life->program;
+	struct sandbox sandbox = { program->name, program->sandbox, NULL,
+		NULL };
+
+	if (program->open)
+		program->open(&life->child, &sandbox);
+	sandbox_drop_user(program->user);
+	if (program->prepare)
+		program->prepare(&life->child, &sandbox);
+	sandbox_enter(&sandbox);
+	life->is_confined = true;
+}
+
+static void begin(struct life *life, struct conf *conf)
+{
+	life->child.conf = conf;
+	if (log_open(life->program->name, conf->log_to) < 0)
+		log_warn("log-not-opened", "file", conf->log_to, "why",
+		    strerror(errno), NULL);
+	log_set_level(conf->log);
+	settle_timezone(conf);
+	confine(life);
+}
+
+static void reload(struct life *life, struct conf *fresh)
+{
+	if (!life->program->on_reload) {
+		conf_free(fresh);
+		stop(life, RESTART_GRACE_MS);
+		return;
+	}
+	log_set_level(fresh->log);
+	life->program->on_reload(&life->child, fresh);
+	conf_free(life->child.conf);
+	life->child.conf = fresh;
+	log_event("reloaded", "file", fresh->file, NULL);
+}
+
+/* --- messages from the supervisor --------------------------------------- */
+
+static void on_config(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+	struct conf *conf = receive_conf(message);
+
+	(void)wire;
+	if (life->is_confined)
+		reload(life, conf);
+	else
+		begin(life, conf);
+}
+
+static void on_listener(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+	struct reader r = reader_of(message->payload);
+	uint32_t index = get_u32(&r);
+	int nfds = message->nfds;
+
+	(void)wire;
+	if (r.bad || nfds < 1 || !life->is_confined ||
+	    !life->program->on_listener)
+		return;
+	message->nfds = 0;
+	life->program->on_listener(&life->child,
+	    (enum listener_kind)message->id, index, message->fds, nfds);
+}
+
+static void on_peer(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+	int fd = message->fds[0];
+
+	(void)wire;
+	if (message->nfds != 1 || message->id >= ROLE_COUNT ||
+	    !life->is_confined || !life->program->on_peer)
+		return;
+	message->fds[0] = -1;
+	life->program->on_peer(&life->child, (enum role)message->id, fd);
+}
+
+static void on_run(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+
+	(void)message;
+	if (!life->is_confined)
+		return;
+	if (life->program->on_run)
+		life->program->on_run(&life->child);
+	wire_send(wire, MSG_READY, 0, (struct span){ 0 });
+	log_event("ready", NULL);
+}
+
+static void on_stop(struct wire *wire, struct message *message, void *arg)
+{
+	struct reader r = reader_of(message->payload);
+
+	(void)wire;
+	stop(arg, get_u32(&r));
+}
+
+static void on_outbound(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+	struct reader r = reader_of(message->payload);
+	bool on = get_u8(&r);
+	struct span scope = get_span(&r);
+
+	(void)wire;
+	if (reader_is_done(&r) && life->is_confined &&
+	    life->program->on_outbound)
+		life->program->on_outbound(&life->child, on, scope);
+}
+
+static void on_log_level(struct wire *wire, struct message *message, void *arg)
+{
+	struct reader r = reader_of(message->payload);
+
+	(void)wire;
+	(void)arg;
+	log_set_level(get_u8(&r) ? LOG_LEVEL_DETAILED : LOG_LEVEL_BASIC);
+}
+
+static void on_supervisor_closed(struct wire *wire, const char *why, void *arg)
+{
+	struct life *life = arg;
+
+	life->child.supervisor = NULL;
+	wire_free(wire);
+	if (!life->is_stopping)
+		log_warn("supervisor-gone", "why", why, NULL);
+	stop(life, ORPHAN_GRACE_MS);
+}
+
+static const struct wire_rule rules[] = {
+	{ MSG_CONFIG, 8192, on_config },
+	{ MSG_LISTENER, 4, on_listener },
+	{ MSG_PEER, 0, on_peer },
+	{ MSG_RUN, 0, on_run },
+	{ MSG_STOP, 4, on_stop },
+	{ MSG_OUTBOUND, 1024, on_outbound },
+	{ MSG_LOG_LEVEL, 1, on_log_level },
+	{ 0 },
+};
+
+/* --- the stages --------------------------------------------------------- */
+
+static void usage(const char *name, FILE *to)
+{
+	fprintf(to,
+	    "%s is a part of Outpost and started by \"outpost run\" or "
+	    "\"outpost start\".\nusage: %s [-c FILE]\n",
+	    name, name);
+}
+
+/* 0: go on; else exit with *status. -c is there for ps(1) alone. */
+static int read_options(int argc, char **argv, const char *name, int *status)
+{
+	int type, option;
+	socklen_t size = sizeof(type);
+
+	while ((option = getopt(argc, argv, "c:h")) != -1)
+		if (option != 'c') {
+			usage(name, option == 'h' ? stdout : stderr);
+			*status = option == 'h' ? 0 : EXIT_USAGE;
+			return -1;
+		}
+	if (getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+		usage(name, stderr);
+		*status = EXIT_USAGE;
+		return -1;
+	}
+	return 0;
+}
+
+/* Only the supervisor stops a child: a terminal's Ctrl-C reaches all. */
+static void ignore_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void after_round(void *arg)
+{
+	struct life *life = arg;
+
+	if (life->is_confined)
+		life->program->after_round(&life->child);
+}
+
+static void set_up(struct life *life)
+{
+	life->child.loop = loop_new();
+	if (!life->child.loop)
+		fatal(EXIT_TRY_LATER, "loop: %s", strerror(errno));
+	if (life->program->after_round)
+		loop_after_round(life->child.loop, after_round, life);
+	life->child.supervisor = wire_new(life->child.loop, CONTROL_FD,
+	    "supervisor", rules, on_supervisor_closed, life);
+	if (!life->child.supervisor)
+		fatal(EXIT_TRY_LATER, "supervisor: %s", strerror(errno));
+}
+
+int child_main(int argc, char **argv, const struct child_program *program)
+{
+	struct life life = { .program = program };
+	int status;
+
+	log_open(program->name, "stderr");
+	if (read_options(argc, argv, program->name, &status) < 0)
+		return status;
+	ignore_signals();
+	set_up(&life);
+	if (loop_run(life.child.loop) < 0)
+		fatal(EXIT_TRY_LATER, "loop: %s", strerror(errno));
+	wire_free(life.child.supervisor);
+	log_event("stopped", NULL);
+	return 0;
+}
