@@ -105,6 +105,46 @@ static void put_stamp(struct buf *line)
 	    utc.tm_min, utc.tm_sec, (int)(now.tv_nsec / 1000000));
 }
 
+/* Lines of one write stay whole in a pipe that several programs share. */
+enum { HELD_BYTES = 4096 };
+static char held[HELD_BYTES];
+static size_t held_bytes;
+static bool is_holding;
+
+static void write_held(void)
+{
+	size_t n = held_bytes;
+
+	held_bytes = 0;
+	/* A log that cannot be written must not stop the mail. */
+	if (n > 0 && write(out_fd, held, n) < 0)
+		return;
+}
+
+static bool is_held(const struct buf *line)
+{
+	if (!is_holding || line->overflow)
+		return false;
+	if (held_bytes + line->len > HELD_BYTES)
+		write_held();
+	if (line->len > HELD_BYTES)
+		return false;
+	memcpy(held + held_bytes, line->data, line->len);
+	held_bytes += line->len;
+	return true;
+}
+
+void log_hold(void)
+{
+	is_holding = out_fd >= 0;
+}
+
+void log_release(void)
+{
+	write_held();
+	is_holding = false;
+}
+
 static void write_line(int priority, struct buf *line)
 {
 	if (out_fd < 0) {
@@ -112,8 +152,7 @@ static void write_line(int priority, struct buf *line)
 		return;
 	}
 	buf_putc(line, '\n');
-	/* A log that cannot be written must not stop the mail. */
-	if (write(out_fd, line->data, line->len) < 0)
+	if (!is_held(line) && write(out_fd, line->data, line->len) < 0)
 		return;
 }
 
@@ -179,6 +218,7 @@ void fatal(int status, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_warn("fatal", "why", text, NULL);
+	log_release();
 	exit(status);
 }
 
@@ -186,5 +226,6 @@ void bug_at(const char *file, int line, const char *what)
 {
 	log_warn(
 	    "bug", "at", log_text("%s:%d", file, line), "what", what, NULL);
+	log_release();
 	abort();
 }

@@ -24,6 +24,10 @@ void log_warn(const char *event, ...) __attribute__((sentinel));
 /* Only when the level is detailed. */
 void log_detail(const char *event, ...) __attribute__((sentinel));
 
+/* Between the two, lines gather and are written several at a time. */
+void log_hold(void);
+void log_release(void);
+
 /* The value of text made safe for a log line or a terminal: control bytes,
  * backslash and quotes escaped as \xHH. At most 1000 bytes of it. Returns a
  * static ring of 8 buffers: use at once, on one line. */
