@@ -67,6 +67,13 @@ struct conf_relay {
 	char *user, *password_file;
 };
 
+/* What a line group has of its own on one node. */
+struct conf_node {
+	char *name;
+	char *localname;
+	struct strings bind;
+};
+
 struct conf_line {
 	struct conf_place place;
 	char *name;
@@ -77,6 +84,9 @@ struct conf_line {
 	int messages_per_connection;
 	struct rate rate;
 	char *window;
+	/* empty after loading: this node's have been applied */
+	struct conf_node *nodes;
+	size_t nnodes;
 };
 
 struct conf_route {
@@ -128,11 +138,15 @@ struct conf_limits {
 
 struct conf {
 	char *file; /* absolute path, or "" when there was none */
-	char *node, *localname, *postmaster, *timezone; /* never NULL */
+	/* Never NULL. node: the one chosen, else the host's bare name;
+	 * timezone: "" for the system's. */
+	char *node, *localname, *postmaster, *timezone;
+	bool localname_is_found; /* not set: what the machine says of itself */
 	char *spool, *runtime; /* absolute */
 	char *log_to;          /* "stderr", "syslog" or an absolute path */
 	enum log_level log;
 	bool outbound;
+	bool allow_local_mx; /* MX records may lead to loopback, link-local */
 	enum conf_mode mode;
 	uint16_t port;
 	struct strings resolvers; /* "127.0.0.1:53"; empty: the system's */
@@ -169,7 +183,8 @@ void conf_free(struct conf *conf); /* NULL is fine */
 const struct conf_relay *conf_relay(const struct conf *conf, const char *name);
 const struct conf_line *conf_line(const struct conf *conf, const char *name);
 
-/* Value parsers, also for command options. All: 0, or -1. */
+/* Value parsers, also for command options. All: 0, or -1. conf_parse_server
+ * allocates server->host, which the caller frees. */
 int conf_parse_duration(const char *text, uint32_t *seconds); /* 30s 5m 4h 5d */
 int conf_parse_size(const char *text, uint64_t *bytes);       /* 10K 50M 2G */
 int conf_parse_rate(const char *text, struct rate *rate);     /* 20/m 1000/h */

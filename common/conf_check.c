@@ -1,0 +1,315 @@
+/* What in a configuration depends on something else: this machine's name and
+ * node, settings that need one another, names of lines and relays. */
+#include "common/conf_parts.h"
+#include "common/hostname.h"
+
+#include <stdlib.h>
+
+struct check {
+	struct conf_reading *reading;
+	struct conf *conf;
+	struct hostname host;
+	bool has_host;
+};
+
+/* Asked only when needed: the resolver may be slow. */
+static const struct hostname *host_of(struct check *c)
+{
+	if (!c->has_host)
+		hostname_find(&c->host);
+	c->has_host = true;
+	return &c->host;
+}
+
+static size_t next_section(struct check *c, const char *block, size_t after)
+{
+	return conf_section_next(
+	    c->reading, 0, conf_block_named(&conf_root, span_of(block)), after);
+}
+
+/* --- This machine ----------------------------------------------------------*/
+
+static void find_localname(struct check *c)
+{
+	struct conf *conf = c->conf;
+
+	if (!conf->localname) {
+		conf->localname = conf_strdup(host_of(c)->name);
+		conf->localname_is_found = true;
+	}
+	if (!conf->postmaster) {
+		struct buf text;
+
+		buf_init(&text, 1000);
+		buf_printf(&text, "postmaster@%s", conf->localname);
+		conf->postmaster = conf_strdup(buf_text(&text));
+		buf_clear(&text);
+	}
+}
+
+static bool is_this_host(struct check *c, const char *node)
+{
+	struct span rest = span_of(host_of(c)->name);
+
+	if (span_is_equal_nocase(rest, span_of(node)))
+		return true;
+	return span_is_equal_nocase(span_cut(&rest, '.'), span_of(node));
+}
+
+/* The node that this machine is, among those that lines name; NULL: none. */
+static const char *find_node(struct check *c, bool *has_nodes)
+{
+	const struct conf *conf = c->conf;
+	bool is_auto = strcmp(conf->node, "auto") == 0;
+
+	*has_nodes = false;
+	for (size_t i = 0; i < conf->nlines; i++)
+		for (size_t j = 0; j < conf->lines[i].nnodes; j++) {
+			const char *name = conf->lines[i].nodes[j].name;
+
+			*has_nodes = true;
+			if (!name)
+				continue;
+			if (is_auto ? is_this_host(c, name)
+				    : strcmp(name, conf->node) == 0)
+				return name;
+		}
+	return NULL;
+}
+
+static void choose_node(struct check *c)
+{
+	struct conf *conf = c->conf;
+	bool has_nodes, is_auto = strcmp(conf->node, "auto") == 0;
+	char *chosen, bare[256];
+	const char *name = find_node(c, &has_nodes);
+
+	if (!name && !is_auto && has_nodes)
+		conf_problem(c->reading, conf_at_setting(c->reading, 0, "node"),
+		    "node: %s is not allowed; auto, or a node that a line "
+		    "names",
+		    conf->node);
+	if (!name && !is_auto)
+		return;
+	hostname_bare(bare);
+	chosen = conf_strdup(name ? name : bare);
+	free(conf->node);
+	conf->node = chosen;
+}
+
+static void apply_node(struct conf_line *line, struct conf_node *node)
+{
+	if (node->localname) {
+		free(line->localname);
+		line->localname = node->localname;
+		node->localname = NULL;
+	}
+	if (node->bind.count > 0) {
+		struct strings old = line->bind;
+
+		line->bind = node->bind;
+		node->bind = old; /* freed with the node */
+	}
+}
+
+static void apply_nodes(struct check *c)
+{
+	const struct conf_block *line =
+	    conf_block_named(&conf_root, span_of("line"));
+	const struct conf_block *block =
+	    conf_block_named(line, span_of("node"));
+
+	for (size_t i = 0; i < c->conf->nlines; i++) {
+		struct conf_line *l = &c->conf->lines[i];
+
+		for (size_t j = 0; j < l->nnodes; j++) {
+			if (l->nodes[j].name &&
+			    strcmp(l->nodes[j].name, c->conf->node) == 0)
+				apply_node(l, &l->nodes[j]);
+			conf_block_clear(block, &l->nodes[j]);
+		}
+		free(l->nodes);
+		l->nodes = NULL;
+		l->nnodes = 0;
+	}
+}
+
+/* --- Local names -----------------------------------------------------------*/
+
+static void check_localname(
+    struct check *c, const char *name, struct conf_at at)
+{
+	if (!name || hostname_is_full(span_of(name)))
+		return;
+	conf_problem(c->reading, at,
+	    "localname: %s is not allowed; a full name such as "
+	    "\"mail.example.com\", not a bare host name or localhost, or an "
+	    "address literal such as \"[192.0.2.1]\"",
+	    name);
+}
+
+/* Before nodes are applied: all of them are checked on every machine. */
+static void check_localnames(struct check *c)
+{
+	const struct conf_block *line =
+	    conf_block_named(&conf_root, span_of("line"));
+	const struct conf_block *node = conf_block_named(line, span_of("node"));
+	size_t section = 0;
+
+	if (c->conf->localname && !c->conf->localname_is_found)
+		check_localname(c, c->conf->localname,
+		    conf_at_setting(c->reading, 0, "localname"));
+	for (size_t i = 0; i < c->conf->nlines; i++) {
+		const struct conf_line *l = &c->conf->lines[i];
+		size_t inner = 0;
+
+		section = conf_section_next(c->reading, 0, line, section);
+		check_localname(c, l->localname,
+		    conf_at_setting(c->reading, section, "localname"));
+		for (size_t j = 0; j < l->nnodes; j++) {
+			inner =
+			    conf_section_next(c->reading, section, node, inner);
+			check_localname(c, l->nodes[j].localname,
+			    conf_at_setting(c->reading, inner, "localname"));
+		}
+	}
+}
+
+/* --- What needs something else -------------------------------------------*/
+
+static void check_relay(
+    struct check *c, const char *name, size_t section, const char *block)
+{
+	if (name && !conf_relay(c->conf, name))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "relay"),
+		    "relay: %s is not allowed; the name of a relay block "
+		    "(there is no relay \"%s\" for this %s)",
+		    name, name, block);
+}
+
+static void check_line(
+    struct check *c, const char *name, size_t section, const char *block)
+{
+	if (name && !conf_line(c->conf, name))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "line"),
+		    "line: %s is not allowed; the name of a line block "
+		    "(there is no line \"%s\" for this %s)",
+		    name, name, block);
+}
+
+static void check_listens(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->nlistens; i++) {
+		const struct conf_listen *l = &c->conf->listens[i];
+
+		section = next_section(c, "listen", section);
+		if (l->tls != LISTEN_TLS_NONE && (!l->certificate || !l->key))
+			conf_problem(c->reading,
+			    conf_at_setting(c->reading, section, "tls"),
+			    "tls: needs certificate and key in this block");
+		for (size_t j = 0; j < i && l->address; j++)
+			if (c->conf->listens[j].address &&
+			    strcmp(l->address, c->conf->listens[j].address) ==
+				0)
+				conf_problem(c->reading,
+				    c->reading->sections[section].at,
+				    "listen: %s is listened on twice",
+				    l->address);
+	}
+}
+
+static void check_relays_and_lines(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->nrelays; i++) {
+		section = next_section(c, "relay", section);
+		if (c->conf->relays[i].nservers == 0)
+			conf_problem(c->reading,
+			    c->reading->sections[section].at,
+			    "relay: needs servers = { \"...\" }");
+	}
+	section = 0;
+	for (size_t i = 0; i < c->conf->nlines; i++) {
+		section = next_section(c, "line", section);
+		check_relay(c, c->conf->lines[i].relay, section, "line");
+	}
+}
+
+static void check_routes(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->nroutes; i++) {
+		const struct conf_route *r = &c->conf->routes[i];
+
+		section = next_section(c, "route", section);
+		check_relay(c, r->relay, section, "route");
+		check_line(c, r->line, section, "route");
+		if (r->relay && r->nservers > 0)
+			conf_problem(c->reading,
+			    conf_at_setting(c->reading, section, "relay"),
+			    "relay: either this or servers, not both");
+		if (!r->relay && !r->line && r->nservers == 0 && r->tls < 0)
+			conf_problem(c->reading,
+			    c->reading->sections[section].at,
+			    "route: needs servers, relay, line or tls");
+	}
+}
+
+static void check_senders(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->nsenders; i++) {
+		section = next_section(c, "sender", section);
+		check_relay(c, c->conf->senders[i].relay, section, "sender");
+		check_line(c, c->conf->senders[i].line, section, "sender");
+	}
+}
+
+static void check_retry(struct check *c)
+{
+	const struct conf_retry *r = &c->conf->retry;
+	size_t section = next_section(c, "retry", 0);
+
+	if (r->wait_s > r->max_wait_s)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "wait"),
+		    "wait: longer than max-wait");
+	if (r->warn_after_s > r->lifetime_s &&
+	    conf_setting_find(c->reading, section, "warn-after"))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "warn-after"),
+		    "warn-after: longer than lifetime; 0 for no notice");
+}
+
+static void check_mode(struct check *c)
+{
+	if (c->conf->mode == MODE_RELAY && !conf_relay(c->conf, "default"))
+		conf_problem(c->reading, conf_at_setting(c->reading, 0, "mode"),
+		    "mode: relay needs a block relay \"default\" { servers = "
+		    "{ ... } }");
+}
+
+void conf_check(struct conf_reading *r, struct conf *conf)
+{
+	struct check c = { .reading = r, .conf = conf };
+
+	check_localnames(&c);
+	check_listens(&c);
+	check_relays_and_lines(&c);
+	check_routes(&c);
+	check_senders(&c);
+	check_retry(&c);
+	check_mode(&c);
+	if (r->nproblems > 0)
+		return;
+	choose_node(&c);
+	apply_nodes(&c);
+	find_localname(&c);
+}
