@@ -1,0 +1,58 @@
+/* The user who runs the program. */
+#include "inject/caller.h"
+
+#include <ctype.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { NAME_MAX_BYTES = 1000 };
+
+/* The first of the comma-separated fields; "&" is the login name in it. */
+static void put_full_name(struct buf *out, struct span gecos, struct span login)
+{
+	struct span name = span_trim(span_cut(&gecos, ','));
+
+	for (size_t i = 0; i < name.n; i++) {
+		if (name.p[i] != '&') {
+			buf_putc(out, name.p[i]);
+			continue;
+		}
+		if (login.n > 0)
+			buf_putc(out, (char)toupper((unsigned char)login.p[0]));
+		buf_put_raw(out, span_from(login, 1));
+	}
+}
+
+void caller_load(struct caller *caller)
+{
+	struct passwd *entry;
+
+	caller->uid = (uint32_t)getuid();
+	buf_init(&caller->login, NAME_MAX_BYTES);
+	buf_init(&caller->full_name, NAME_MAX_BYTES);
+	entry = getpwuid(getuid());
+	if (entry && entry->pw_name[0]) {
+		buf_puts(&caller->login, entry->pw_name);
+		put_full_name(&caller->full_name, span_of(entry->pw_gecos),
+		    buf_span(&caller->login));
+	} else {
+		buf_printf(&caller->login, "uid%u", caller->uid);
+	}
+}
+
+void caller_clear(struct caller *caller)
+{
+	buf_clear(&caller->login);
+	buf_clear(&caller->full_name);
+}
+
+struct span caller_name_wanted(void)
+{
+	struct span name = span_of(getenv("NAME"));
+
+	for (size_t i = 0; i < name.n; i++)
+		if (iscntrl((unsigned char)name.p[i]))
+			return (struct span){ 0 };
+	return name.n > NAME_MAX_BYTES ? (struct span){ 0 } : name;
+}
