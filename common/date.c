@@ -35,7 +35,7 @@ static time_t bounded(int64_t utc)
 	return utc > last_utc - 86400 ? last_utc - 86400 : utc;
 }
 
-void date_print_rfc5322(int64_t utc, char text[DATE_RFC5322_BYTES])
+void date_print(int64_t utc, char text[DATE_TEXT_BYTES])
 {
 	time_t when = bounded(utc);
 	struct tm tm;
@@ -44,7 +44,7 @@ void date_print_rfc5322(int64_t utc, char text[DATE_RFC5322_BYTES])
 	if (!localtime_r(&when, &tm))
 		gmtime_r(&when, &tm);
 	offset = labs(tm.tm_gmtoff) / 60 % (24 * 60);
-	snprintf(text, DATE_RFC5322_BYTES,
+	snprintf(text, DATE_TEXT_BYTES,
 	    "%s, %02d %s %04d %02d:%02d:%02d %c%02ld%02ld",
 	    days[tm.tm_wday % 7], tm.tm_mday % 100, months[tm.tm_mon % 12],
 	    (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100,
@@ -238,7 +238,7 @@ static void take_time(struct parser *p, struct parts *d)
 	d->second = take_number(p, 2, 2, NULL);
 }
 
-int date_parse_rfc5322(struct span text, int64_t *utc)
+int date_parse(struct span text, int64_t *utc)
 {
 	struct parser p = { text, false };
 	struct parts d = { 0 };

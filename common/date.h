@@ -6,23 +6,23 @@
 #include "common/span.h"
 
 enum {
-	DATE_RFC5322_BYTES = 40, /* "Mon, 03 Jun 2024 12:00:00 +0200" and NUL */
+	DATE_TEXT_BYTES = 40,	 /* "Mon, 03 Jun 2024 12:00:00 +0200" and NUL */
 	DATE_RFC3339_BYTES = 32, /* "2024-06-03T10:00:00Z" and NUL */
 };
 
-/* The zone of date_print_rfc5322 for the whole process: "Europe/Paris"; "" is
+/* The zone of date_print for the whole process: "Europe/Paris"; "" is
  * the system's (/etc/localtime). The environment's TZ is never asked. Reads
  * the zone's file, so call it before the sandbox. An unknown zone is UTC. */
 void date_set_zone(const char *zone);
 
 /* utc: seconds since 1970; outside the years 1 to 9999 the nearest of them. */
-void date_print_rfc5322(int64_t utc, char text[DATE_RFC5322_BYTES]);
+void date_print(int64_t utc, char text[DATE_TEXT_BYTES]);
 void date_print_rfc3339(int64_t utc, char text[DATE_RFC3339_BYTES]);
 
 /* "Mon, 3 Jun 2024 12:00:00 +0200 (CEST)": day's name, seconds and comment may
  * be missing; obsolete zones and years of two digits are read (RFC 5322 4.3).
  * Returns 0, or -1. */
-int date_parse_rfc5322(struct span text, int64_t *utc);
+int date_parse(struct span text, int64_t *utc);
 /* "2024-06-03T10:00:00Z", also with a fraction, an offset or a blank for T. */
 int date_parse_rfc3339(struct span text, int64_t *utc);
 
