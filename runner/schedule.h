@@ -1,0 +1,258 @@
+/* The schedule: which line does what, and when. A pure state machine: no
+ * clock, descriptor or system call. Events come in by the functions below,
+ * decisions are fetched with schedule_next until there is none; then nothing
+ * happens before the next event or schedule_wake.
+ *
+ * Times (now, *_at) are milliseconds of one clock that never goes back.
+ *
+ * A delivery in memory:
+ *   WAITING   -> GIVEN      DECIDE_GIVE: claimed for a line
+ *             -> REFUSED    DECIDE_REFUSE: its destination is down or dead
+ *   GIVEN     -> RECORDING  schedule_result: its outcome goes to the keeper
+ *             -> WAITING    schedule_put_back: not begun
+ *   REFUSED   -> RECORDING  schedule_refused
+ *   RECORDING -> forgotten  schedule_forget: recorded
+ *             -> AWAITING   schedule_await_report: recorded, a DSN is due
+ *   AWAITING  -> REPORTING  DECIDE_REPORT -> forgotten
+ */
+#ifndef RUNNER_SCHEDULE_H
+#define RUNNER_SCHEDULE_H
+
+#include "common/messages.h"
+#include "runner/heap.h"
+#include "runner/table.h"
+#include "runner/turns.h"
+
+enum {
+	WINDOW_START = 4, /* jobs a line is given at first */
+	WINDOW_MAX = 64,
+	BYTES_IN_FLIGHT_MAX = 1 << 20, /* a line; a larger job goes alone */
+	IDLE_MS = 2000,	     /* an open session waits that long for mail */
+	TURN_MS = 1000,	     /* a session may last that long while others */
+	TURN_MESSAGES = 100, /* need its line, or that many messages */
+	LIMIT_START = 5,     /* sessions to one destination at first */
+	REFUSALS_AT_ONCE = 256,
+	REPORTS_AT_ONCE = 8,
+	REPORT_GATHER_MS = 1000,
+	PUT_BACKS_MAX = 3, /* then it is deferred a while */
+	LINE_BACKOFF_MS = 1000,
+	LINE_BACKOFF_MAX_MS = 60000,
+	HOSTS_MIN_MS = 10000,	  /* hosts are kept at least that long */
+	HOSTS_STALE_MS = 3600000, /* and serve on when DNS falls silent */
+	SHARE_MIN = 16, /* deliveries in memory any destination may have */
+	PACE_MS = 500,	/* a line is given about that much work ahead */
+	DESTINATIONS_IDLE_MAX = 2000, /* remembered without mail */
+};
+
+struct schedule;
+struct destination;
+struct flow;
+struct line;
+
+enum phase {
+	PHASE_WAITING = 0,
+	PHASE_GIVEN,
+	PHASE_REFUSED,
+	PHASE_RECORDING,
+	PHASE_AWAITING,
+	PHASE_REPORTING,
+};
+
+/* Read-only outside the schedule. */
+struct delivery {
+	struct turn_item item;
+	struct table_link link;
+	TAILQ_ENTRY(delivery) entry; /* suspects, awaiting */
+	struct flow *flow;	     /* NULL: only a report is due */
+	struct line *line;	     /* GIVEN */
+	uint64_t message;
+	uint64_t sender_key;
+	uint64_t session; /* GIVEN */
+	uint64_t due_ms, accepted_at, expires_at, size_bytes, report_at;
+	uint16_t number; /* in its message */
+	uint16_t attempts, line_deaths;
+	uint8_t phase, flags, origin, put_backs;
+	int8_t priority;
+};
+
+/* A place in the index's order of due times. */
+struct due_key {
+	uint64_t due_ms, message;
+	uint16_t delivery;
+};
+
+enum health {
+	HEALTH_UP = 0,
+	HEALTH_DOWN,  /* no host reached or DNS silent: waits for probe_at */
+	HEALTH_PROBE, /* one session with one message finds out */
+	HEALTH_DEAD,  /* its mail fails for good, until hosts_until */
+};
+enum hosts_state { HOSTS_UNKNOWN = 0, HOSTS_ASKED, HOSTS_KNOWN };
+
+struct destination {
+	struct table_link link;
+	struct heap_node timer; /* probe_at or end of DEAD */
+	TAILQ_ENTRY(destination) wants_hosts, refusing, idle, refill;
+	bool is_wanting_hosts, is_refusing, is_idle, is_refilling;
+	char *name;
+	void *owned; /* the caller's; freed by options.drop */
+	LIST_HEAD(, flow) flows;
+	size_t nwaiting; /* deliveries in PHASE_WAITING */
+	size_t nheld;	 /* deliveries in memory, any phase */
+	unsigned nsessions, limit, limit_max, successes;
+	uint8_t health, hosts;
+	bool is_off;		/* by the operator */
+	bool is_marked_wake;	/* DECIDE_WAKE is to come */
+	bool is_shed;		/* some mail was left in the index */
+	struct due_key shed_at; /* just before the first of it */
+	uint64_t hosts_until;	/* KNOWN until then */
+	uint64_t stale_until;	/* and usable when DNS falls silent */
+	uint64_t probe_at, probe_wait_ms;
+	struct outcome why; /* DOWN, DEAD: the reason */
+};
+
+enum line_phase {
+	LINE_OFF = 0, /* may be started */
+	LINE_STARTING,
+	LINE_FREE,
+	LINE_BUSY,   /* has a session */
+	LINE_ENDING, /* told to end its session */
+	LINE_BROKEN, /* died; started again at timer */
+};
+
+struct line {
+	struct heap_node timer;
+	TAILQ_ENTRY(line) entry; /* free list, or by age of session */
+	TAILQ_ENTRY(line) room;	 /* the flow's lines with room */
+	TAILQ_ENTRY(line) idle;
+	TAILQ_ENTRY(line) end; /* to be told to end its session */
+	struct group *group;
+	struct flow *flow; /* BUSY, ENDING */
+	uint32_t number;   /* in its group, from 1 */
+	uint64_t session;  /* id */
+	uint8_t phase;
+	bool has_room, is_probe, is_proven, is_idle, is_to_end, is_solo;
+	bool is_unreached;
+	unsigned in_flight, given, window;
+	uint64_t bytes_in_flight;
+	uint64_t session_at, idle_at, started_at, backoff_ms;
+	uint64_t busy_since, busy_ms, results; /* for the pace */
+	void *peer;			       /* the caller's */
+};
+
+enum decision_kind {
+	DECIDE_START_LINE, /* line */
+	DECIDE_RESOLVE,	   /* destination: answer with schedule_hosts */
+	DECIDE_SESSION,	   /* line, destination */
+	DECIDE_GIVE,	   /* line, delivery */
+	DECIDE_END,	   /* line: no more jobs in this session */
+	DECIDE_REFUSE,	   /* delivery, destination: record without a line */
+	DECIDE_REPORT,	   /* delivery: make the message's DSN */
+	DECIDE_WAKE,	   /* destination is up: its deferred mail may go */
+};
+
+struct decision {
+	uint8_t kind;
+	struct line *line;
+	struct destination *destination;
+	struct delivery *delivery;
+};
+
+struct schedule_options {
+	uint64_t seed;
+	size_t window;		 /* deliveries in memory */
+	uint32_t probe_first_ms; /* first wait of a destination that is down */
+	uint32_t probe_max_ms;
+	/* A destination is forgotten: free what is owned. May be NULL. */
+	void (*drop)(struct destination *d, void *owned);
+};
+
+struct schedule *schedule_new(const struct schedule_options *options);
+void schedule_free(struct schedule *s); /* NULL is fine */
+
+/* Line groups: called at the start. Returns the group's index, or -1. */
+int schedule_add_group(struct schedule *s, const char *name, unsigned count,
+    unsigned messages_per_connection);
+const char *schedule_group_name(const struct line *line);
+/* Each line of each group, in order. */
+void schedule_each_line(
+    struct schedule *s, void (*visit)(struct line *line, void *arg), void *arg);
+
+/* The destination of that name, made when it is new (*is_new: set owned). NULL
+ * without memory. limit_max is taken over each time. */
+struct destination *schedule_destination(
+    struct schedule *s, const char *name, unsigned limit_max, bool *is_new);
+
+enum added {
+	ADDED = 0,
+	ADDED_BEFORE = 1, /* is in memory already */
+	ADDED_SHED = 2,	  /* left in the index: schedule_refill finds it again*/
+	ADDED_FAILED = -1,
+};
+/* A delivery that is due. group: index. With WAITING_REPORT destination may be
+ * NULL. */
+enum added schedule_add(struct schedule *s, uint64_t now,
+    const struct waiting *w, struct destination *d, int group);
+struct delivery *schedule_find(
+    const struct schedule *s, uint64_t message, uint16_t number);
+/* Changed or gone in the index: forget it unless it is claimed. */
+void schedule_remove(struct schedule *s, uint64_t message, uint16_t number);
+
+/* What became of what was decided. */
+void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *outcome, uint64_t ttl_ms);
+void schedule_line_started(struct schedule *s, uint64_t now, struct line *line);
+/* It died or could not be started. What it had is ended with schedule_result or
+ * schedule_put_back, before or later. */
+void schedule_line_lost(struct schedule *s, uint64_t now, struct line *line);
+/* The line may be started no sooner than this from now on (spawner gone: no
+ * line can be; is_usable false). */
+void schedule_set_usable(struct schedule *s, bool is_usable);
+
+enum result_kind {
+	RESULT_DELIVERED, /* at least one recipient */
+	RESULT_ANSWERED,  /* the host refused or deferred this mail */
+	RESULT_UNREACHED, /* connection or line trouble */
+};
+void schedule_result(struct schedule *s, uint64_t now, struct delivery *d,
+    enum result_kind kind);
+/* A refusal has been handed to the keeper. */
+void schedule_refused(struct schedule *s, struct delivery *d);
+/* GIVEN or REFUSED but not begun: back in front of its sender's mail. */
+void schedule_put_back(struct schedule *s, uint64_t now, struct delivery *d);
+/* Recorded, or the claim could not be had: out of memory. From any phase. */
+void schedule_forget(struct schedule *s, uint64_t now, struct delivery *d);
+void schedule_await_report(
+    struct schedule *s, uint64_t now, struct delivery *d);
+/* A report could not be made now: again in a while. */
+void schedule_report_later(struct schedule *s, uint64_t at, struct delivery *d);
+
+/* The session is over on the line's side (all its jobs answered). why NULL or
+ * OK: a host was reached and left orderly. */
+void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
+    const struct outcome *why, bool is_overloaded);
+
+/* Operator: "" all, "line:NAME", "destination:NAME". False: unknown scope. */
+bool schedule_outbound(struct schedule *s, struct span scope, bool on);
+/* Nothing new is started; sessions end after what is in flight. */
+void schedule_stop(struct schedule *s);
+/* The keeper is gone: forget all deliveries. Lines must be lost before. */
+void schedule_drop_all(struct schedule *s, uint64_t now);
+
+/* The next thing to do now. False: nothing. */
+bool schedule_next(struct schedule *s, uint64_t now, struct decision *out);
+/* When to call schedule_next again though nothing happens; UINT64_MAX: never.*/
+uint64_t schedule_wake(const struct schedule *s);
+/* A destination has room again for mail that was left in the index: read on
+ * after *from. False: none. */
+bool schedule_refill(struct schedule *s, struct due_key *from);
+/* While reading so: it has room for still more. */
+bool schedule_refill_more(const struct schedule *s);
+
+struct schedule_counts {
+	size_t in_memory, waiting, given, recording, awaiting;
+	size_t destinations, down, lines, lines_busy;
+};
+void schedule_count(struct schedule *s, struct schedule_counts *counts);
+
+#endif

@@ -1,0 +1,340 @@
+/* The schedule's lines: starting them, their sessions, how much each is given
+ * ahead. */
+#include "runner/schedule_parts.h"
+
+#include <stdlib.h>
+
+int schedule_add_group(struct schedule *s, const char *name, unsigned count,
+    unsigned messages_per_connection)
+{
+	struct group **grown =
+	    reallocarray(s->groups, s->ngroups + 1, sizeof(struct group *));
+	struct group *group = calloc(1, sizeof(*group));
+
+	if (grown)
+		s->groups = grown;
+	if (!grown || !group || !(group->name = strdup(name)) ||
+	    !(group->lines = calloc(count, sizeof(struct line)))) {
+		group_free(group);
+		return -1;
+	}
+	group->nlines = count;
+	group->messages =
+	    messages_per_connection > 0 ? messages_per_connection : 1;
+	TAILQ_INIT(&group->giving);
+	TAILQ_INIT(&group->starved);
+	TAILQ_INIT(&group->ready);
+	TAILQ_INIT(&group->off);
+	TAILQ_INIT(&group->free);
+	TAILQ_INIT(&group->sessions);
+	TAILQ_INIT(&group->idle);
+	for (unsigned i = 0; i < count; i++) {
+		group->lines[i].group = group;
+		group->lines[i].number = i + 1;
+		TAILQ_INSERT_TAIL(&group->off, &group->lines[i], entry);
+	}
+	s->groups[s->ngroups] = group;
+	return (int)s->ngroups++;
+}
+
+void group_free(struct group *group)
+{
+	if (!group)
+		return;
+	free(group->lines);
+	free(group->name);
+	free(group);
+}
+
+const char *schedule_group_name(const struct line *line)
+{
+	return line->group->name;
+}
+
+void schedule_each_line(
+    struct schedule *s, void (*visit)(struct line *line, void *arg), void *arg)
+{
+	for (size_t i = 0; i < s->ngroups; i++)
+		for (unsigned k = 0; k < s->groups[i]->nlines; k++)
+			visit(&s->groups[i]->lines[k], arg);
+}
+
+void schedule_line_started(struct schedule *s, uint64_t now, struct line *line)
+{
+	(void)s;
+	if (line->phase != LINE_STARTING)
+		return;
+	line->group->nstarting--;
+	line->phase = LINE_FREE;
+	line->started_at = now;
+	TAILQ_INSERT_HEAD(&line->group->free, line, entry);
+}
+
+/* Room: it can take another job now. Of its flow's list only those with room
+ * are members. */
+void line_update_room(struct line *line)
+{
+	bool has_room = line->phase == LINE_BUSY && !line->is_to_end &&
+			!line->is_solo && line->in_flight < line->window &&
+			line->bytes_in_flight < BYTES_IN_FLIGHT_MAX;
+
+	if (has_room == line->has_room)
+		return;
+	line->has_room = has_room;
+	if (has_room)
+		TAILQ_INSERT_TAIL(&line->flow->room, line, room);
+	else
+		TAILQ_REMOVE(&line->flow->room, line, room);
+}
+
+static void set_idle(struct line *line, bool on, uint64_t now)
+{
+	if (line->is_idle == on)
+		return;
+	line->is_idle = on;
+	if (on) {
+		line->idle_at = now;
+		TAILQ_INSERT_TAIL(&line->group->idle, line, idle);
+	} else {
+		TAILQ_REMOVE(&line->group->idle, line, idle);
+	}
+}
+
+/* No more jobs for its session; it is told by the next decision. */
+void line_end(struct schedule *s, struct line *line)
+{
+	if (line->phase != LINE_BUSY || line->is_to_end)
+		return;
+	line->is_to_end = true;
+	line->group->nending++;
+	set_idle(line, false, 0);
+	line_update_room(line);
+	TAILQ_INSERT_TAIL(&s->to_end, line, end);
+	flow_update(s, line->flow);
+}
+
+void line_open_session(
+    struct schedule *s, uint64_t now, struct line *line, struct flow *flow)
+{
+	struct group *group = line->group;
+
+	TAILQ_REMOVE(&group->free, line, entry);
+	TAILQ_INSERT_TAIL(&group->sessions, line, entry);
+	line->phase = LINE_BUSY;
+	line->session = ++s->last_session;
+	line->flow = flow;
+	line->is_probe = flow->destination->health == HEALTH_PROBE;
+	line->is_proven = line->is_unreached = false;
+	line->is_solo = line->is_to_end = false;
+	line->in_flight = line->given = 0;
+	line->bytes_in_flight = 0;
+	line->busy_since = line->busy_ms = line->results = 0;
+	line->session_at = now;
+	line->window = line->is_probe ? 1 : flow->window;
+	flow->nsessions++;
+	flow->destination->nsessions++;
+	line_update_room(line);
+	set_idle(line, true, now);
+	destination_check_idle(s, flow->destination);
+	destination_update(s, flow->destination);
+}
+
+void line_gave(
+    struct schedule *s, uint64_t now, struct line *line, struct delivery *d)
+{
+	d->line = line;
+	d->session = line->session;
+	line->given++;
+	line->in_flight++;
+	line->bytes_in_flight += d->size_bytes;
+	if (line->in_flight == 1 && line->results > 0)
+		line->busy_since = now;
+	line->is_solo = d->line_deaths > 0;
+	set_idle(line, false, now);
+	if (line->given >= line->group->messages ||
+	    (line->is_probe && !line->is_proven))
+		line_end(s, line);
+	line_update_room(line);
+}
+
+/* Ahead of a quick line goes more, of a slow one less, so that about half a
+ * second of work waits there: enough to fill the pipe, little to be stuck. */
+static void keep_pace(struct line *line, uint64_t now)
+{
+	if (line->results > 0)
+		line->busy_ms += now - line->busy_since;
+	line->busy_since = now;
+	if (++line->results == 1)
+		return;
+	if (line->results >= WINDOW_MAX * 2) {
+		line->results /= 2;
+		line->busy_ms /= 2;
+	}
+	if ((line->window + 1) * line->busy_ms <= PACE_MS * line->results) {
+		if (line->window < WINDOW_MAX)
+			line->window++;
+	} else if (line->window * line->busy_ms > 2 * PACE_MS * line->results) {
+		if (line->window > WINDOW_START)
+			line->window--;
+	}
+}
+
+/* A job came off the line: by a result, or not begun. */
+void line_took_back(struct schedule *s, uint64_t now, struct line *line,
+    const struct delivery *d, bool is_result)
+{
+	if (line->session != d->session)
+		return; /* that session is over */
+	line->in_flight--;
+	line->bytes_in_flight -= d->size_bytes;
+	line->is_solo = false;
+	if (is_result && !line->is_probe)
+		keep_pace(line, now);
+	line_update_room(line);
+	if (line->in_flight == 0 && line->phase == LINE_BUSY &&
+	    !line->is_to_end)
+		set_idle(line, true, now);
+	flow_update(s, line->flow);
+}
+
+static void leave_session(struct schedule *s, struct line *line)
+{
+	struct flow *flow = line->flow;
+
+	if (line->phase == LINE_BUSY && line->is_to_end)
+		TAILQ_REMOVE(&s->to_end, line, end);
+	if (line->is_to_end)
+		line->group->nending--;
+	set_idle(line, false, 0);
+	line->phase = LINE_FREE;
+	line_update_room(line);
+	line->is_to_end = false;
+	line->flow = NULL;
+	line->session = 0;
+	flow->window = line->is_proven && line->window > 2 * WINDOW_START
+			   ? line->window / 2
+			   : WINDOW_START;
+	flow->nsessions--;
+	flow->destination->nsessions--;
+	TAILQ_REMOVE(&line->group->sessions, line, entry);
+	TAILQ_INSERT_HEAD(&line->group->free, line, entry);
+}
+
+static bool has_proven_session(
+    const struct schedule *s, const struct destination *d)
+{
+	for (size_t i = 0; i < s->ngroups && d->nsessions > 0; i++) {
+		struct line *line;
+
+		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
+		if (line->flow->destination == d && line->is_proven)
+			return true;
+	}
+	return false;
+}
+
+void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
+    const struct outcome *why, bool is_overloaded)
+{
+	struct destination *d;
+	bool has_failed;
+
+	if (line->phase != LINE_BUSY && line->phase != LINE_ENDING)
+		return;
+	d = line->flow->destination;
+	has_failed =
+	    !line->is_proven &&
+	    (line->is_unreached || (why && why->verdict != VERDICT_OK));
+	leave_session(s, line);
+	if (has_failed && !has_proven_session(s, d))
+		destination_down(s, now, d, why);
+	else if (has_failed || is_overloaded)
+		destination_slow(s, d);
+	destination_update(s, d);
+	destination_check_idle(s, d);
+}
+
+void schedule_line_lost(struct schedule *s, uint64_t now, struct line *line)
+{
+	struct destination *d = NULL;
+
+	if (line->phase == LINE_OFF || line->phase == LINE_BROKEN)
+		return;
+	if (line->phase == LINE_STARTING) {
+		line->group->nstarting--;
+	} else {
+		if (line->flow) {
+			d = line->flow->destination;
+			leave_session(s, line);
+		}
+		TAILQ_REMOVE(&line->group->free, line, entry);
+	}
+	line->phase = LINE_BROKEN;
+	if (line->backoff_ms == 0)
+		line->backoff_ms = LINE_BACKOFF_MS;
+	heap_set(&s->line_timers, &line->timer, now + line->backoff_ms);
+	line->backoff_ms *= 2;
+	if (line->backoff_ms > LINE_BACKOFF_MAX_MS)
+		line->backoff_ms = LINE_BACKOFF_MAX_MS;
+	if (d) {
+		destination_update(s, d);
+		destination_check_idle(s, d);
+	}
+}
+
+static void end_idle(struct schedule *s, struct group *group, uint64_t now)
+{
+	struct line *line;
+
+	while ((line = TAILQ_FIRST(&group->idle)) &&
+	       (now >= line->idle_at + IDLE_MS || s->is_stopping))
+		line_end(s, line);
+}
+
+void line_timers_run(struct schedule *s, uint64_t now)
+{
+	struct heap_node *node;
+
+	while ((node = heap_first(&s->line_timers)) && node->at <= now) {
+		struct line *line = TABLE_OF(node, struct line, timer);
+
+		heap_remove(&s->line_timers, node);
+		line->phase = LINE_OFF;
+		TAILQ_INSERT_TAIL(&line->group->off, line, entry);
+	}
+	for (size_t i = 0; i < s->ngroups; i++)
+		end_idle(s, s->groups[i], now);
+}
+
+static bool has_had_its_turn(const struct line *line, uint64_t now)
+{
+	return now >= line->session_at + TURN_MS ||
+	       line->given >= TURN_MESSAGES;
+}
+
+/* Destinations without any line wait: end idle sessions, then those that have
+ * had their turn, one for each that waits. */
+void lines_make_way(struct schedule *s, uint64_t now, struct group *group)
+{
+	struct line *line;
+
+	if (group->nstarved + group->nready == 0 || group->looked_at == now ||
+	    !TAILQ_EMPTY(&group->free) ||
+	    (!TAILQ_EMPTY(&group->off) && s->is_usable))
+		return;
+	group->looked_at = now;
+	while (group->nstarved + group->nready >
+		   group->nending + group->nstarting &&
+	       (line = TAILQ_FIRST(&group->idle)))
+		line_end(s, line);
+	if (group->nstarved <= group->nending + group->nstarting)
+		return;
+	TAILQ_FOREACH(line, &group->sessions, entry)
+	{
+		if (!has_had_its_turn(line, now))
+			continue;
+		line_end(s, line);
+		if (group->nstarved <= group->nending + group->nstarting)
+			break;
+	}
+}

@@ -1,0 +1,345 @@
+/* The schedule: what each flow of mail needs, and the next decision. */
+#include "runner/schedule_parts.h"
+
+static bool flow_has_mail(const struct flow *flow)
+{
+	return flow->turns.count > 0 || flow->nsuspects > 0;
+}
+
+static struct line *line_for_suspect(const struct flow *flow)
+{
+	struct line *line;
+
+	TAILQ_FOREACH(line, &flow->room, room)
+	if (line->in_flight == 0)
+		return line;
+	return NULL;
+}
+
+static bool can_give(const struct flow *flow)
+{
+	if (TAILQ_EMPTY(&flow->room))
+		return false;
+	return flow->turns.count > 0 || line_for_suspect(flow);
+}
+
+static bool is_open(const struct schedule *s, const struct flow *flow)
+{
+	const struct destination *d = flow->destination;
+
+	return !s->is_off && !s->is_stopping && !d->is_off &&
+	       !flow->group->is_off &&
+	       (d->health == HEALTH_UP || d->health == HEALTH_PROBE);
+}
+
+static enum flow_list_kind list_for(struct schedule *s, struct flow *flow)
+{
+	struct destination *d = flow->destination;
+
+	if (!flow_has_mail(flow) || !is_open(s, flow))
+		return FLOW_NOWHERE;
+	if (can_give(flow))
+		return FLOW_GIVING;
+	if (d->nsessions >= destination_limit(d))
+		return FLOW_NOWHERE;
+	if (d->hosts != HOSTS_KNOWN) {
+		if (d->hosts == HOSTS_UNKNOWN)
+			destination_want_hosts(s, d);
+		return FLOW_NOWHERE;
+	}
+	return flow->nsessions == 0 ? FLOW_STARVED : FLOW_READY;
+}
+
+static void unlist(struct flow *flow)
+{
+	struct group *group = flow->group;
+
+	switch (flow->listed) {
+	case FLOW_GIVING:
+		TAILQ_REMOVE(&group->giving, flow, entry);
+		break;
+	case FLOW_STARVED:
+		TAILQ_REMOVE(&group->starved, flow, entry);
+		group->nstarved--;
+		break;
+	case FLOW_READY:
+		TAILQ_REMOVE(&group->ready, flow, entry);
+		group->nready--;
+		break;
+	}
+	flow->listed = FLOW_NOWHERE;
+}
+
+/* Put the flow into the list of what it needs now. */
+void flow_update(struct schedule *s, struct flow *flow)
+{
+	struct group *group = flow->group;
+	enum flow_list_kind kind = list_for(s, flow);
+
+	if (kind == flow->listed)
+		return;
+	unlist(flow);
+	flow->listed = kind;
+	switch (kind) {
+	case FLOW_GIVING:
+		TAILQ_INSERT_TAIL(&group->giving, flow, entry);
+		break;
+	case FLOW_STARVED:
+		TAILQ_INSERT_TAIL(&group->starved, flow, entry);
+		group->nstarved++;
+		break;
+	case FLOW_READY:
+		TAILQ_INSERT_TAIL(&group->ready, flow, entry);
+		group->nready++;
+		break;
+	case FLOW_NOWHERE:
+		break;
+	}
+}
+
+static struct delivery *item_delivery(struct turn_item *item)
+{
+	return item ? TABLE_OF(item, struct delivery, item) : NULL;
+}
+
+static bool next_end(struct schedule *s, struct decision *out)
+{
+	struct line *line = TAILQ_FIRST(&s->to_end);
+
+	if (!line)
+		return false;
+	TAILQ_REMOVE(&s->to_end, line, end);
+	line->phase = LINE_ENDING;
+	*out = (struct decision){ DECIDE_END, .line = line };
+	return true;
+}
+
+static bool next_wake(struct schedule *s, struct decision *out)
+{
+	struct destination *d;
+
+	if (s->nwakes == 0)
+		return false;
+	d = s->wakes[--s->nwakes];
+	d->is_marked_wake = false;
+	destination_check_idle(s, d);
+	*out = (struct decision){ DECIDE_WAKE, .destination = d };
+	return true;
+}
+
+static bool next_hosts(struct schedule *s, struct decision *out)
+{
+	struct destination *d = TAILQ_FIRST(&s->wants_hosts);
+
+	if (!d || s->is_stopping)
+		return false;
+	TAILQ_REMOVE(&s->wants_hosts, d, wants_hosts);
+	d->is_wanting_hosts = false;
+	d->hosts = HOSTS_ASKED;
+	*out = (struct decision){ DECIDE_RESOLVE, .destination = d };
+	return true;
+}
+
+static struct delivery *take_last(struct destination *to)
+{
+	struct flow *flow;
+	struct delivery *d;
+
+	LIST_FOREACH(flow, &to->flows, of_destination)
+	{
+		d = item_delivery(turns_last(&flow->turns));
+		if (d)
+			return d;
+		d = TAILQ_FIRST(&flow->suspects);
+		if (!d)
+			continue;
+		TAILQ_REMOVE(&flow->suspects, d, entry);
+		flow->nsuspects--;
+		return d;
+	}
+	return NULL;
+}
+
+static bool next_refusal(struct schedule *s, struct decision *out)
+{
+	struct destination *to = TAILQ_FIRST(&s->refusing);
+	struct delivery *d;
+
+	if (!to || s->nrefusing >= REFUSALS_AT_ONCE || s->is_stopping)
+		return false;
+	d = take_last(to);
+	delivery_left_flow(s, d);
+	delivery_set_phase(s, d, PHASE_REFUSED);
+	destination_update(s, to);
+	*out = (struct decision){ DECIDE_REFUSE, .destination = to,
+		.delivery = d };
+	return true;
+}
+
+static struct line *take_job(struct flow *flow, struct delivery **d)
+{
+	struct line *line = NULL;
+
+	if (flow->nsuspects > 0)
+		line = line_for_suspect(flow);
+	if (line) {
+		*d = TAILQ_FIRST(&flow->suspects);
+		TAILQ_REMOVE(&flow->suspects, *d, entry);
+		flow->nsuspects--;
+		return line;
+	}
+	line = TAILQ_FIRST(&flow->room);
+	TAILQ_REMOVE(&flow->room, line, room);
+	TAILQ_INSERT_TAIL(&flow->room, line, room);
+	*d = item_delivery(turns_next(&flow->turns));
+	return line;
+}
+
+static bool next_give(
+    struct schedule *s, uint64_t now, struct group *group, struct decision *out)
+{
+	struct flow *flow = TAILQ_FIRST(&group->giving);
+	struct delivery *d;
+	struct line *line;
+
+	if (!flow)
+		return false;
+	TAILQ_REMOVE(&group->giving, flow, entry);
+	TAILQ_INSERT_TAIL(&group->giving, flow, entry);
+	line = take_job(flow, &d);
+	delivery_set_phase(s, d, PHASE_GIVEN);
+	line_gave(s, now, line, d);
+	delivery_left_flow(s, d);
+	*out = (struct decision){ DECIDE_GIVE, .line = line, .delivery = d };
+	return true;
+}
+
+/* Hosts that are too old are asked for again. */
+static bool has_fresh_hosts(struct schedule *s, uint64_t now, struct flow *flow)
+{
+	struct destination *d = flow->destination;
+
+	if (now < d->hosts_until)
+		return true;
+	d->hosts = HOSTS_UNKNOWN;
+	destination_update(s, d);
+	return false;
+}
+
+static bool next_session(
+    struct schedule *s, uint64_t now, struct group *group, struct decision *out)
+{
+	struct line *line = TAILQ_FIRST(&group->free);
+	struct flow *flow;
+
+	if (!line)
+		return false;
+	while ((flow = TAILQ_FIRST(&group->starved)) ||
+	       (flow = TAILQ_FIRST(&group->ready))) {
+		if (!has_fresh_hosts(s, now, flow))
+			continue;
+		line_open_session(s, now, line, flow);
+		*out = (struct decision){ DECIDE_SESSION, .line = line,
+			.destination = flow->destination };
+		return true;
+	}
+	return false;
+}
+
+static bool next_start(
+    struct schedule *s, struct group *group, struct decision *out)
+{
+	struct line *line = TAILQ_FIRST(&group->off);
+
+	if (!line || !s->is_usable || !TAILQ_EMPTY(&group->free) ||
+	    group->nstarting >= group->nstarved + group->nready)
+		return false;
+	TAILQ_REMOVE(&group->off, line, entry);
+	line->phase = LINE_STARTING;
+	group->nstarting++;
+	*out = (struct decision){ DECIDE_START_LINE, .line = line };
+	return true;
+}
+
+static bool next_report(struct schedule *s, uint64_t now, struct decision *out)
+{
+	struct delivery *d = TAILQ_FIRST(&s->awaiting);
+
+	if (!d || d->report_at > now || s->nreporting >= REPORTS_AT_ONCE ||
+	    s->is_stopping)
+		return false;
+	TAILQ_REMOVE(&s->awaiting, d, entry);
+	delivery_set_phase(s, d, PHASE_REPORTING);
+	*out = (struct decision){ DECIDE_REPORT, .delivery = d };
+	return true;
+}
+
+static bool next_in_groups(
+    struct schedule *s, uint64_t now, struct decision *out)
+{
+	for (size_t i = 0; i < s->ngroups; i++) {
+		struct group *group = s->groups[(s->turn + i) % s->ngroups];
+
+		if (next_give(s, now, group, out) ||
+		    next_session(s, now, group, out) ||
+		    next_start(s, group, out)) {
+			s->turn = (s->turn + 1) % s->ngroups;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool schedule_next(struct schedule *s, uint64_t now, struct decision *out)
+{
+	destination_timers_run(s, now);
+	line_timers_run(s, now);
+	if (next_end(s, out) || next_wake(s, out) || next_hosts(s, out) ||
+	    next_refusal(s, out) || next_in_groups(s, now, out) ||
+	    next_report(s, now, out))
+		return true;
+	for (size_t i = 0; i < s->ngroups; i++)
+		lines_make_way(s, now, s->groups[i]);
+	return next_end(s, out);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When the next session has had its turn, if somebody waits for that. */
+static uint64_t way_wake(const struct group *group)
+{
+	const struct line *line;
+
+	if (group->nstarved <= group->nending + group->nstarting)
+		return UINT64_MAX;
+	TAILQ_FOREACH(line, &group->sessions, entry)
+	if (line->phase == LINE_BUSY && !line->is_to_end)
+		return line->session_at + TURN_MS > group->looked_at
+			   ? line->session_at + TURN_MS
+			   : group->looked_at + 1;
+	return UINT64_MAX;
+}
+
+uint64_t schedule_wake(const struct schedule *s)
+{
+	const struct heap_node *node = heap_first(&s->destination_timers);
+	const struct delivery *report = TAILQ_FIRST(&s->awaiting);
+	uint64_t at = node ? node->at : UINT64_MAX;
+
+	node = heap_first(&s->line_timers);
+	if (node)
+		at = earlier(at, node->at);
+	if (report && s->nreporting < REPORTS_AT_ONCE && !s->is_stopping)
+		at = earlier(at, report->report_at);
+	for (size_t i = 0; i < s->ngroups; i++) {
+		const struct line *idle = TAILQ_FIRST(&s->groups[i]->idle);
+
+		if (idle)
+			at = earlier(at, idle->idle_at + IDLE_MS);
+		at = earlier(at, way_wake(s->groups[i]));
+	}
+	return at;
+}

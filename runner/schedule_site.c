@@ -1,0 +1,336 @@
+/* The schedule's destinations: hosts, limits learned, health, memory. */
+#include "runner/schedule_parts.h"
+
+#include <stdlib.h>
+
+uint64_t schedule_random(struct schedule *s)
+{
+	s->random += 0x9e3779b97f4a7c15u;
+	return table_mix(s->random, 1);
+}
+
+static struct destination *find(
+    const struct schedule *s, uint64_t key, struct span name)
+{
+	struct table_link *link = table_find(&s->destinations, key);
+
+	for (; link; link = table_again(link)) {
+		struct destination *d =
+		    TABLE_OF(link, struct destination, link);
+
+		if (span_is_equal(span_of(d->name), name))
+			return d;
+	}
+	return NULL;
+}
+
+static struct destination *make(
+    struct schedule *s, uint64_t key, const char *name)
+{
+	struct destination *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->name = strdup(name);
+	if (!d->name || table_add(&s->destinations, &d->link, key) < 0) {
+		free(d->name);
+		free(d);
+		return NULL;
+	}
+	d->limit = LIMIT_START;
+	LIST_INIT(&d->flows);
+	return d;
+}
+
+struct destination *schedule_destination(
+    struct schedule *s, const char *name, unsigned limit_max, bool *is_new)
+{
+	struct span text = span_of(name);
+	uint64_t key = table_key(s->options.seed, text);
+	struct destination *d = find(s, key, text);
+
+	*is_new = !d;
+	if (!d)
+		d = make(s, key, name);
+	if (d)
+		d->limit_max = limit_max > 0 ? limit_max : 1;
+	return d;
+}
+
+void destination_free(struct schedule *s, struct destination *d)
+{
+	struct flow *flow;
+
+	while ((flow = LIST_FIRST(&d->flows))) {
+		LIST_REMOVE(flow, of_destination);
+		free(flow);
+	}
+	if (s->refilling == d)
+		s->refilling = NULL;
+	heap_remove(&s->destination_timers, &d->timer);
+	table_remove(&s->destinations, &d->link);
+	if (s->options.drop && d->owned)
+		s->options.drop(d, d->owned);
+	free(d->name);
+	free(d);
+}
+
+/* Without mail or session it is only remembered, and the longest unused goes
+ * when there are too many. */
+void destination_check_idle(struct schedule *s, struct destination *d)
+{
+	bool is_idle = d->nheld == 0 && d->nsessions == 0 && !d->is_shed &&
+		       !d->is_refilling && !d->is_off && !d->is_marked_wake &&
+		       !d->is_wanting_hosts && d->hosts != HOSTS_ASKED;
+
+	if (is_idle == d->is_idle)
+		return;
+	d->is_idle = is_idle;
+	if (!is_idle) {
+		TAILQ_REMOVE(&s->idle, d, idle);
+		s->nidle--;
+		return;
+	}
+	TAILQ_INSERT_TAIL(&s->idle, d, idle);
+	if (++s->nidle <= DESTINATIONS_IDLE_MAX)
+		return;
+	d = TAILQ_FIRST(&s->idle);
+	TAILQ_REMOVE(&s->idle, d, idle);
+	s->nidle--;
+	destination_free(s, d);
+}
+
+struct flow *destination_flow(
+    struct schedule *s, struct destination *d, struct group *group)
+{
+	struct flow *flow;
+
+	(void)s;
+	LIST_FOREACH(flow, &d->flows, of_destination)
+	if (flow->group == group)
+		return flow;
+	flow = calloc(1, sizeof(*flow));
+	if (!flow)
+		return NULL;
+	flow->destination = d;
+	flow->group = group;
+	flow->window = WINDOW_START;
+	TAILQ_INIT(&flow->suspects);
+	TAILQ_INIT(&flow->room);
+	LIST_INSERT_HEAD(&d->flows, flow, of_destination);
+	return flow;
+}
+
+unsigned destination_limit(const struct destination *d)
+{
+	if (d->health == HEALTH_PROBE)
+		return 1;
+	return d->limit < d->limit_max ? d->limit : d->limit_max;
+}
+
+static void set_refusing(struct schedule *s, struct destination *d, bool on)
+{
+	if (d->is_refusing == on)
+		return;
+	d->is_refusing = on;
+	if (on)
+		TAILQ_INSERT_TAIL(&s->refusing, d, refusing);
+	else
+		TAILQ_REMOVE(&s->refusing, d, refusing);
+}
+
+/* Bring the lists that d is in up to date with its state. */
+void destination_update(struct schedule *s, struct destination *d)
+{
+	struct flow *flow;
+	size_t stock = d->health == HEALTH_DOWN ? 1 : 0;
+
+	LIST_FOREACH(flow, &d->flows, of_destination)
+	flow_update(s, flow);
+	set_refusing(s, d,
+	    (d->health == HEALTH_DOWN || d->health == HEALTH_DEAD) &&
+		d->nwaiting > stock);
+}
+
+static void mark_wake(struct schedule *s, struct destination *d)
+{
+	struct destination **grown;
+
+	if (d->is_marked_wake)
+		return;
+	if (s->nwakes == s->wakes_room) {
+		size_t room = s->wakes_room ? s->wakes_room * 2 : 16;
+
+		grown =
+		    reallocarray(s->wakes, room, sizeof(struct destination *));
+		if (!grown)
+			return; /* its mail comes at its own time then */
+		s->wakes = grown;
+		s->wakes_room = room;
+	}
+	d->is_marked_wake = true;
+	s->wakes[s->nwakes++] = d;
+}
+
+static void set_up(struct schedule *s, struct destination *d)
+{
+	d->health = HEALTH_UP;
+	d->probe_wait_ms = 0;
+	heap_remove(&s->destination_timers, &d->timer);
+	destination_update(s, d);
+}
+
+void destination_good(struct schedule *s, struct destination *d)
+{
+	if (++d->successes >= d->limit && d->limit < d->limit_max) {
+		d->limit++;
+		d->successes = 0;
+		destination_update(s, d);
+	}
+	if (d->health == HEALTH_UP)
+		return;
+	mark_wake(s, d);
+	set_up(s, d);
+}
+
+void destination_slow(struct schedule *s, struct destination *d)
+{
+	if (d->limit > d->limit_max)
+		d->limit = d->limit_max;
+	d->limit = d->limit > 1 ? d->limit / 2 : 1;
+	d->successes = 0;
+	destination_update(s, d);
+}
+
+static void end_sessions(struct schedule *s, struct destination *d)
+{
+	for (size_t i = 0; i < s->ngroups && d->nsessions > 0; i++) {
+		struct line *line;
+
+		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
+		if (line->flow->destination == d)
+			line_end(s, line);
+	}
+}
+
+void destination_down(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why)
+{
+	uint64_t wait = d->probe_wait_ms * 2;
+
+	if (why)
+		d->why = *why;
+	if (d->health == HEALTH_DOWN || d->health == HEALTH_DEAD)
+		return;
+	if (wait < s->options.probe_first_ms)
+		wait = s->options.probe_first_ms;
+	if (wait > s->options.probe_max_ms)
+		wait = s->options.probe_max_ms;
+	d->probe_wait_ms = wait;
+	d->probe_at = now + wait + schedule_random(s) % (wait / 10 + 1);
+	d->health = HEALTH_DOWN;
+	d->successes = 0;
+	heap_set(&s->destination_timers, &d->timer, d->probe_at);
+	end_sessions(s, d);
+	destination_update(s, d);
+}
+
+void destination_want_hosts(struct schedule *s, struct destination *d)
+{
+	if (d->is_wanting_hosts)
+		return;
+	d->is_wanting_hosts = true;
+	TAILQ_INSERT_TAIL(&s->wants_hosts, d, wants_hosts);
+}
+
+static void set_dead(struct schedule *s, struct destination *d,
+    const struct outcome *why, uint64_t until)
+{
+	d->why = *why;
+	d->health = HEALTH_DEAD;
+	d->hosts = HOSTS_UNKNOWN;
+	heap_set(&s->destination_timers, &d->timer, until);
+	end_sessions(s, d);
+	destination_update(s, d);
+}
+
+void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *outcome, uint64_t ttl_ms)
+{
+	if (d->hosts != HOSTS_ASKED)
+		return;
+	if (ttl_ms < HOSTS_MIN_MS)
+		ttl_ms = HOSTS_MIN_MS;
+	d->hosts = HOSTS_KNOWN;
+	if (outcome->verdict == VERDICT_PERM) {
+		d->stale_until = 0;
+		set_dead(s, d, outcome, now + ttl_ms);
+	} else if (outcome->verdict == VERDICT_OK) {
+		d->hosts_until = now + ttl_ms;
+		d->stale_until = d->hosts_until + HOSTS_STALE_MS;
+		destination_update(s, d);
+	} else if (now < d->stale_until) {
+		/* what was known serves on; ask again in a while */
+		d->hosts_until = now + HOSTS_MIN_MS;
+		destination_update(s, d);
+	} else {
+		d->hosts = HOSTS_UNKNOWN;
+		destination_down(s, now, d, outcome);
+	}
+	destination_check_idle(s, d);
+}
+
+static void timer_passed(struct schedule *s, struct destination *d)
+{
+	if (d->health == HEALTH_DEAD) {
+		d->health = HEALTH_UP;
+		d->hosts = HOSTS_UNKNOWN;
+	} else if (d->health == HEALTH_DOWN) {
+		d->health = HEALTH_PROBE;
+	}
+	destination_update(s, d);
+}
+
+void destination_timers_run(struct schedule *s, uint64_t now)
+{
+	struct heap_node *node;
+
+	while ((node = heap_first(&s->destination_timers)) && node->at <= now) {
+		heap_remove(&s->destination_timers, node);
+		timer_passed(s, TABLE_OF(node, struct destination, timer));
+	}
+}
+
+/* Mail of d was left in the index, and now there is room for it. */
+void destination_check_refill(struct schedule *s, struct destination *d)
+{
+	size_t in_memory = s->deliveries.count;
+	size_t room =
+	    s->options.window > in_memory ? s->options.window - in_memory : 0;
+
+	if (!d->is_shed || d->is_refilling)
+		return;
+	if (d->nwaiting > 0 && d->nwaiting * 4 >= room)
+		return;
+	d->is_refilling = true;
+	TAILQ_INSERT_TAIL(&s->refill, d, refill);
+}
+
+bool schedule_refill(struct schedule *s, struct due_key *from)
+{
+	struct destination *first = TAILQ_FIRST(&s->refill);
+
+	if (!first || s->deliveries.count * 2 >= s->options.window * 3)
+		return false;
+	TAILQ_REMOVE(&s->refill, first, refill);
+	first->is_refilling = false;
+	first->is_shed = false;
+	*from = first->shed_at;
+	s->refilling = first;
+	return true;
+}
+
+bool schedule_refill_more(const struct schedule *s)
+{
+	return s->refilling && !s->refilling->is_shed;
+}
