@@ -84,7 +84,7 @@ void local_part_put(struct buf *out, struct span name)
 
 	for (size_t i = 0; i < name.n; i++)
 		is_atom &= is_atext(name.p[i]) || (name.p[i] & 0x80) ||
-			   (name.p[i] == '.' && name.p[i - 1] != '.');
+			   (i > 0 && name.p[i] == '.' && name.p[i - 1] != '.');
 	if (is_atom)
 		buf_put_raw(out, name);
 	else

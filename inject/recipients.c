@@ -150,6 +150,16 @@ static bool is_for_postmaster(const struct recipients *r, struct span name)
 		       postmaster, span_of(r->conf->localname)));
 }
 
+static int bad_alias(
+    const struct recipients *r, struct span name, struct outcome *why)
+{
+	struct outcome first = *why;
+
+	outcome_perm(why, "5.1.1", "alias %s: %s; %s; correct it there",
+	    log_escape(name), first.detail, r->conf->aliases);
+	return EX_NOUSER;
+}
+
 static int add_values(struct recipients *r, struct span values,
     const struct chain *chain, struct outcome *why)
 {
@@ -168,7 +178,7 @@ static int add_values(struct recipients *r, struct span values,
 		else
 			status = add_text(r, value, chain, 1, why);
 	}
-	return status;
+	return status == EX_DATAERR ? bad_alias(r, chain->name, why) : status;
 }
 
 static bool is_in_chain(const struct chain *chain, struct span name)
@@ -205,18 +215,27 @@ static int add_local(struct recipients *r, struct span name,
 
 /* --- lists ---------------------------------------------------------------- */
 
+static int list_status(
+    const struct recipients *r, size_t max, struct outcome *why)
+{
+	if (why->verdict == VERDICT_TEMP)
+		return EX_TEMPFAIL;
+	if (max > 1 && strcmp(why->status, "5.5.3") == 0)
+		return too_many(r, why);
+	return EX_DATAERR;
+}
+
 static int add_text(struct recipients *r, struct span text,
     const struct chain *chain, size_t max, struct outcome *why)
 {
 	struct addrlist list;
-	bool is_final = text.n > 0 && text.p[0] == '\\';
+	bool is_final = max == 1 && text.n > 0 && text.p[0] == '\\';
 	int status = 0;
 
 	addrlist_init(&list, max);
 	/* A backslash keeps a name from being looked up. */
 	if (addrlist_parse(&list, span_from(text, is_final), why) < 0)
-		status =
-		    why->verdict == VERDICT_TEMP ? EX_TEMPFAIL : EX_DATAERR;
+		status = list_status(r, max, why);
 	for (size_t i = 0; i < list.count && status == 0; i++) {
 		struct span address = addrlist_address(&list, i);
 
