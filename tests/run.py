@@ -38,7 +38,8 @@ def run(test, options):
     kind, name, command = test
     env = dict(os.environ, OUTPOST_BIN=str(options.bin),
                OUTPOST_BUILD=str(options.build),
-               PYTHONPATH=str(TESTS / "system"))
+               PYTHONPATH=os.pathsep.join(
+                   [str(TESTS / "system"), str(TESTS / "crash")]))
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, env=env,
