@@ -76,6 +76,7 @@ static void add_default_line(struct conf *conf)
 	line = conf_append(&conf->lines, &conf->nlines, sizeof(*line));
 	conf_block_init(conf_block_named(&conf_root, span_of("line")), line);
 	line->name = conf_strdup("default");
+	line->place.file = conf_strdup("");
 }
 
 /* The reading holds the first file, or none. Frees it. */

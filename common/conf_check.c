@@ -228,7 +228,9 @@ static void check_relays_and_lines(struct check *c)
 
 	for (size_t i = 0; i < c->conf->nrelays; i++) {
 		section = next_section(c, "relay", section);
-		if (c->conf->relays[i].nservers == 0)
+		if (c->conf->relays[i].nservers == 0 &&
+		    (c->reading->nproblems == 0 ||
+			!conf_setting_find(c->reading, section, "servers")))
 			conf_problem(c->reading,
 			    c->reading->sections[section].at,
 			    "relay: needs servers = { \"...\" }");

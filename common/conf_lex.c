@@ -156,7 +156,8 @@ static enum conf_token word(struct conf_lexer *lexer)
 {
 	size_t start = lexer->at;
 
-	while (lexer->at < lexer->n && is_word(peek(lexer, 0)))
+	while (lexer->at < lexer->n && is_word(peek(lexer, 0)) &&
+	       !(peek(lexer, 0) == '/' && peek(lexer, 1) == '*'))
 		lexer->at++;
 	if (lexer->at == start)
 		return bad(lexer, "unexpected sign; put the text in quotes");

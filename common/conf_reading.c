@@ -120,27 +120,34 @@ static char *folder_of(const char *path)
 	return copy;
 }
 
+static char *from_here(const char *path)
+{
+	char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	char *absolute = conf_absolute(here ? here : "", path);
+
+	free(here);
+	return absolute;
+}
+
 void conf_file_add_fd(
     struct conf_reading *r, const char *path, int fd, struct conf_at at)
 {
-	char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
 	struct conf_file *file;
 
-	for (size_t i = 0; i < r->nfiles; i++)
-		if (strcmp(r->files[i].shown, path) == 0) {
-			conf_problem(r, at, "%s: included twice", path);
-			return;
-		}
 	if (r->nfiles >= CONF_FILES_MAX) {
 		conf_problem(r, at, "more than %d files", CONF_FILES_MAX);
 		return;
 	}
 	file = conf_append(&r->files, &r->nfiles, sizeof(*file));
 	file->shown = conf_strdup(path);
-	file->path = conf_absolute(here ? here : "", path);
+	file->path = from_here(path);
 	file->folder = folder_of(file->path);
-	free(here);
 	buf_init(&file->text, CONF_FILE_BYTES_MAX);
+	for (size_t i = 0; i + 1 < r->nfiles; i++)
+		if (strcmp(r->files[i].path, file->path) == 0) {
+			conf_problem(r, at, "%s: included twice", path);
+			return;
+		}
 	if (file_read(r, file, fd, at) < 0) {
 		r->is_broken = true;
 		buf_clear(&file->text);

@@ -230,6 +230,24 @@ static int scan_block(struct scan *s, const struct conf_block *outer,
 	return status;
 }
 
+/* An included file's path, relative to the folder of its includer, and
+ * relative to ours when that one is. */
+static char *include_path(const struct conf_file *file, const char *name)
+{
+	const char *slash = strrchr(file->shown, '/');
+	char *folder, *path;
+
+	if (file->shown[0] == '/')
+		return conf_absolute(file->folder, name);
+	if (!slash)
+		return conf_strdup(name);
+	folder = conf_strdup(file->shown);
+	folder[slash - file->shown] = '\0';
+	path = conf_absolute(folder, name);
+	free(folder);
+	return path;
+}
+
 /* The file's name is the token just read. */
 static int scan_include(struct scan *s, size_t start, struct conf_at at)
 {
@@ -246,8 +264,8 @@ static int scan_include(struct scan *s, size_t start, struct conf_at at)
 		return lost_here(s, "include: \")\" is missing");
 	copy = span_dup(name);
 	if (!copy)
-		BUG("no memory");
-	path = conf_absolute(s->reading->files[s->file].folder, copy);
+		fatal(EXIT_TRY_LATER, "no memory for configuration");
+	path = include_path(&s->reading->files[s->file], copy);
 	conf_lexer_blank(&s->lexer, start);
 	conf_file_add(s->reading, path, at);
 	free(path);
