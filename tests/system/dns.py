@@ -1,0 +1,120 @@
+"""Real DNS on loopback: nsd serves zones, unbound resolves through it."""
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import time
+
+from outpost import free_port, skip
+
+SOA = "@ IN SOA ns.{zone} host.{zone} 1 3600 600 86400 60\n@ IN NS ns\n" \
+      "ns IN A 127.0.0.1\n"
+
+
+def need():
+    for program in ("nsd", "unbound"):
+        if not shutil.which(program, path="/usr/sbin:/usr/bin"):
+            skip(f"{program} is not installed")
+
+
+def answers(port):
+    """Whether a name server answers anything at all."""
+    query = struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0) + \
+        b"\x09localhost\0" + struct.pack(">HH", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(0.2)
+        try:
+            udp.sendto(query, ("127.0.0.1", port))
+            return len(udp.recv(512)) > 0
+        except OSError:
+            return False
+
+
+class Server:
+    def start(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 10
+        while not answers(self.port):
+            if self.process.poll() is not None or \
+                    time.monotonic() > deadline:
+                self.process.kill()
+                out = self.process.stdout.read().decode(errors="replace")
+                raise RuntimeError(f"{command[0]} did not start: {out}")
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+class Nsd(Server):
+    """zones: {name: records}; SOA and NS are added."""
+
+    def __init__(self, folder, zones):
+        folder = pathlib.Path(folder) / "nsd"
+        folder.mkdir()
+        self.port = free_port()
+        conf = (f"server:\n  ip-address: 127.0.0.1@{self.port}\n"
+                f"  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{folder}\"\n"
+                f"  pidfile: \"{folder}/pid\"\n  database: \"\"\n"
+                f"  zonelistfile: \"{folder}/list\"\n"
+                f"  xfrdfile: \"{folder}/xfrd\"\n  xfrdir: \"{folder}\"\n"
+                f"  logfile: \"{folder}/log\"\n  server-count: 1\n"
+                "remote-control:\n  control-enable: no\n")
+        for zone, records in zones.items():
+            path = folder / f"{zone.rstrip('.') or 'root'}.zone"
+            path.write_text(f"$ORIGIN {zone}.\n$TTL 60\n"
+                            + SOA.format(zone=zone + ".") + records)
+            conf += f"zone:\n  name: \"{zone}\"\n  zonefile: \"{path}\"\n"
+        (folder / "nsd.conf").write_text(conf)
+        self.start(["/usr/sbin/nsd", "-d", "-c", str(folder / "nsd.conf")])
+
+
+class Unbound(Server):
+    """Resolves zones through the name server at port; nothing else."""
+
+    def __init__(self, folder, zones, authority_port, extra=""):
+        folder = pathlib.Path(folder) / "unbound"
+        folder.mkdir()
+        self.port = free_port()
+        conf = (f"server:\n  interface: 127.0.0.1@{self.port}\n"
+                f"  port: {self.port}\n  username: \"\"\n  chroot: \"\"\n"
+                f"  directory: \"{folder}\"\n  pidfile: \"{folder}/pid\"\n"
+                "  use-syslog: no\n  do-daemonize: no\n"
+                "  do-not-query-localhost: no\n  module-config: \"iterator\"\n"
+                "  access-control: 127.0.0.0/8 allow\n  num-threads: 1\n" + extra
+                + "remote-control:\n  control-enable: no\n")
+        for zone in zones:
+            conf += (f"stub-zone:\n  name: \"{zone}\"\n"
+                     f"  stub-addr: 127.0.0.1@{authority_port}\n")
+        (folder / "unbound.conf").write_text(conf)
+        self.start(["/usr/sbin/unbound", "-d", "-c",
+                    str(folder / "unbound.conf")])
+
+
+class Dns:
+    """Both, for the zones given. port is the resolver's."""
+
+    def __init__(self, folder, zones):
+        need()
+        self.nsd = Nsd(folder, zones)
+        try:
+            self.unbound = Unbound(folder, zones, self.nsd.port)
+        except Exception:
+            self.nsd.stop()
+            raise
+        self.port = self.unbound.port
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.unbound.stop()
+        self.nsd.stop()
