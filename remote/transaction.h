@@ -1,0 +1,83 @@
+/* One job on its way: the message, and what became of each recipient.
+ *
+ * A recipient is open, then taken (the server said yes to RCPT on the present
+ * connection), then decided. What is decided stays so on every later host.
+ */
+#ifndef REMOTE_TRANSACTION_H
+#define REMOTE_TRANSACTION_H
+
+#include "common/messages.h"
+#include "common/reply.h"
+#include "common/wire.h"
+
+#include <sys/types.h>
+
+enum rcpt_stage { RCPT_OPEN = 0, RCPT_TAKEN = 1, RCPT_DECIDED = 2 };
+
+struct rcpt_state {
+	uint8_t stage, result; /* enum rcpt_stage, enum rcpt_result */
+	uint16_t code, text_bytes;
+	uint32_t text_at; /* in texts */
+	char status[12];
+};
+
+struct transaction {
+	struct transaction *next;
+	uint64_t number; /* the runner's job number */
+	struct job job;	 /* its spans are inside payload */
+	char *payload;
+	size_t payload_cap, payload_bytes;
+	int body_fd; /* large body, or -1 */
+	uint64_t body_bytes;
+	struct rcpt_state *rcpts;
+	size_t rcpts_cap;
+	struct buf texts;
+	unsigned nopen, ntaken;
+	uint64_t began_ms; /* 0: not begun */
+	unsigned losses;   /* connections that ended under it */
+	/* on the present connection */
+	unsigned nawaited; /* replies asked for */
+	bool is_put;	   /* all of it is in the stream */
+	bool is_mail_refused, has_go_ahead;
+	uint64_t end; /* offset in the stream behind its last octet */
+};
+
+/* Jobs in order. */
+struct backlog {
+	struct transaction *first, **last;
+	unsigned count;
+	size_t bytes; /* of payloads */
+};
+void backlog_init(struct backlog *b);
+void backlog_put(struct backlog *b, struct transaction *t);
+void backlog_put_first(struct backlog *b, struct transaction *t);
+struct transaction *backlog_take(struct backlog *b); /* NULL: empty */
+
+struct transaction *transaction_new(void); /* NULL without memory */
+void transaction_free(struct transaction *t);
+/* Fill a new or used transaction from MSG_DELIVER. A descriptor is taken over.
+ * -1: malformed. */
+int transaction_fill(struct transaction *t, struct message *message);
+/* Forget the job, keep the memory for the next. */
+void transaction_clear(struct transaction *t);
+
+/* Before another connection: taken recipients are open again. */
+void transaction_restart(struct transaction *t);
+
+bool transaction_is_decided(const struct transaction *t);
+void transaction_take_rcpt(struct transaction *t, size_t i);
+/* What became of one recipient. text: printable, cut to REPLY_MAX. */
+void transaction_decide_rcpt(struct transaction *t, size_t i,
+    enum rcpt_result result, uint16_t code, const char *status,
+    struct span text);
+/* The same of all that are not decided. */
+void transaction_decide_all(struct transaction *t, enum rcpt_result result,
+    uint16_t code, const char *status, struct span text);
+void transaction_decide_why(
+    struct transaction *t, enum rcpt_result result, const struct outcome *why);
+
+/* The recipients' part of a result; at most n. */
+void transaction_outcomes(
+    const struct transaction *t, struct rcpt_outcome *to, size_t n);
+
+#endif
