@@ -51,7 +51,7 @@ static void close_spool(struct keeper *keeper)
 
 	for (struct conn *conn = keeper->conns; conn; conn = conn->next)
 		submit_drop_all(conn);
-	batch_clear(keeper);
+	group_clear(keeper);
 	keeper->spool = NULL;
 	while (keeper->conns)
 		conn_drop(keeper->conns);
@@ -146,7 +146,7 @@ static void maintain(void *arg)
 	bool has_more = spool_maintain(keeper->spool);
 
 	if (spool_has_staged(keeper->spool))
-		batch_wake(keeper);
+		group_wake(keeper);
 	if (has_more)
 		maintain_in(keeper, MAINTAIN_MORE_MS);
 }
@@ -199,7 +199,7 @@ void keeper_stop(struct keeper *keeper, uint32_t grace_ms)
 	}
 	loop_timer_set(keeper->loop, &keeper->stop_timer,
 	    now_monotonic_ms() + wait, on_grace_over, keeper);
-	batch_wake(keeper);
+	group_wake(keeper);
 }
 
 void keeper_after_round(struct keeper *keeper)
@@ -209,7 +209,7 @@ void keeper_after_round(struct keeper *keeper)
 	if (!keeper->spool)
 		return;
 	had_staged = spool_has_staged(keeper->spool);
-	batch_end_round(keeper);
+	group_end_round(keeper);
 	if (keeper->is_stopping && may_end(keeper))
 		end(keeper);
 	else if (had_staged)

@@ -121,7 +121,7 @@ void conn_drop(struct conn *conn)
 
 	submit_drop_all(conn);
 	if (conn->nrequests > 0)
-		batch_forget(keeper, conn);
+		group_forget(keeper, conn);
 	*conn->link = conn->next;
 	if (conn->next)
 		conn->next->link = conn->link;

@@ -296,7 +296,7 @@ static void change(struct conn *conn, uint64_t id, struct change *change)
 	log_event("changed", "action", log_text("%u", change->action), "uid",
 	    log_text("%u", conn->uid), "messages",
 	    log_text("%u", changed->count), NULL);
-	if (!batch_add(keeper, &request))
+	if (!group_add(keeper, &request))
 		fatal(EXIT_TRY_LATER, "no memory for a change");
 }
 

@@ -50,7 +50,7 @@ static const char *result_name(uint8_t result)
 }
 
 static void log_recipient(
-    const struct record *record, const struct rcpt_outcome *outcome)
+    const struct held_record *record, const struct rcpt_outcome *outcome)
 {
 	const struct attempt *a = &record->attempt;
 	const struct claim *claim = record->claim;
@@ -68,7 +68,7 @@ static void log_recipient(
 	    NULL);
 }
 
-void log_attempt(const struct record *record)
+void log_attempt(const struct held_record *record)
 {
 	const struct result *result = &record->attempt.result;
 

@@ -59,7 +59,7 @@ struct conn {
 };
 
 /* An outcome, ours to keep until it is on disk. */
-struct record {
+struct held_record {
 	struct attempt attempt; /* spans point into payload */
 	struct claim *claim;	/* whom and what it is about, for the log */
 	char payload[];
@@ -92,7 +92,7 @@ struct request {
 	uint8_t claim_for;
 	union {
 		struct transaction *transaction;
-		struct record *record;
+		struct held_record *record;
 		struct changed *changed;
 	};
 };
@@ -180,7 +180,7 @@ void runner_answer_unclaim(struct keeper *keeper, struct request *request,
 void runner_answer_record(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
 void runner_stage_kept(struct keeper *keeper, struct request *request);
-void record_free(struct record *record);
+void held_record_free(struct held_record *record);
 
 /* Inspection and control (queued_control.c). */
 extern const struct wire_rule control_rules[];
@@ -188,19 +188,19 @@ void control_on_low(struct conn *conn);
 void control_answer_change(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
 
-/* Group commit (queued_batch.c). batch_add: false without memory: then nothing
+/* Group commit (queued_group.c). group_add: false without memory: then nothing
  * can be promised, though the change may still be staged. */
-bool batch_add(struct keeper *keeper, const struct request *request);
-void batch_wake(struct keeper *keeper); /* something is staged */
-void batch_end_round(struct keeper *keeper);
-void batch_forget(struct keeper *keeper, struct conn *conn);
+bool group_add(struct keeper *keeper, const struct request *request);
+void group_wake(struct keeper *keeper); /* something is staged */
+void group_end_round(struct keeper *keeper);
+void group_forget(struct keeper *keeper, struct conn *conn);
 /* A record that must not be lost: stage it again later. */
-void batch_keep(struct keeper *keeper, const struct request *request);
-void batch_clear(struct keeper *keeper);
+void group_keep(struct keeper *keeper, const struct request *request);
+void group_clear(struct keeper *keeper);
 
 /* Log lines (queued_log.c). */
 void log_accepted(const struct transaction *t, uint64_t message);
-void log_attempt(const struct record *record);
+void log_attempt(const struct held_record *record);
 
 /* uid bits of a refusal, for clients. */
 void send_outcome(

@@ -162,7 +162,7 @@ static void on_claim(struct wire *wire, struct message *message, void *arg)
 		send_gone(conn, message->id);
 		return;
 	}
-	if (!batch_add(conn->keeper, &request))
+	if (!group_add(conn->keeper, &request))
 		fatal(EXIT_TRY_LATER, "no memory for a claim");
 }
 
@@ -176,8 +176,8 @@ static void stage_unclaim(struct keeper *keeper, struct conn *conn,
 
 	if (spool_stage_unclaim(keeper->spool, message, delivery) < 0)
 		return;
-	if (!batch_add(keeper, &request))
-		batch_keep(keeper, &request);
+	if (!group_add(keeper, &request))
+		group_keep(keeper, &request);
 }
 
 static void on_unclaim(struct wire *wire, struct message *message, void *arg)
@@ -200,12 +200,12 @@ void runner_answer_unclaim(struct keeper *keeper, struct request *request,
     const struct outcome *failure)
 {
 	if (failure)
-		batch_keep(keeper, request);
+		group_keep(keeper, request);
 }
 
 /* --- outcomes ------------------------------------------------------------- */
 
-void record_free(struct record *record)
+void held_record_free(struct held_record *record)
 {
 	if (!record)
 		return;
@@ -216,7 +216,7 @@ void record_free(struct record *record)
 
 static void keep_record(struct keeper *keeper, struct request *request)
 {
-	batch_keep(keeper, request);
+	group_keep(keeper, request);
 	request->record = NULL; /* kept has it now */
 }
 
@@ -230,18 +230,18 @@ static void stage_record(struct keeper *keeper, struct request *request)
 		if (request->conn)
 			wire_send(request->conn->wire, MSG_RECORDED,
 			    request->id, (struct span){ NULL, 0 });
-		record_free(request->record);
+		held_record_free(request->record);
 		return;
 	}
-	if (!batch_add(keeper, request))
+	if (!group_add(keeper, request))
 		fatal(EXIT_TRY_LATER, "no memory for an outcome");
 }
 
 /* The frame is the wire's: keep its bytes, and the attempt that points into
  * them. NULL: malformed. */
-static struct record *record_new(struct span payload)
+static struct held_record *record_new(struct span payload)
 {
-	struct record *record = calloc(1, sizeof(*record) + payload.n);
+	struct held_record *record = calloc(1, sizeof(*record) + payload.n);
 	struct reader r;
 
 	if (!record)
@@ -255,14 +255,14 @@ static struct record *record_new(struct span payload)
 	}
 	if (reader_is_done(&r))
 		return record;
-	record_free(record);
+	held_record_free(record);
 	return NULL;
 }
 
 static void on_outcome(struct wire *wire, struct message *message, void *arg)
 {
 	struct conn *conn = arg;
-	struct record *record = record_new(message->payload);
+	struct held_record *record = record_new(message->payload);
 	struct request request = { .kind = REQUEST_RECORD,
 		.conn = conn,
 		.id = message->id,
@@ -302,7 +302,7 @@ void runner_stage_kept(struct keeper *keeper, struct request *request)
 static void record_ourselves(struct keeper *keeper, struct claim *claim,
     const struct attempt *like, enum rcpt_result result, const char *reply)
 {
-	struct record *record = calloc(1, sizeof(*record));
+	struct held_record *record = calloc(1, sizeof(*record));
 	struct rcpt_outcome *outcomes =
 	    calloc(claim->nrecipients + 1U, sizeof(*outcomes));
 	uint8_t *reports = calloc(claim->nrecipients + 1U, 1);

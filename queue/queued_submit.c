@@ -274,7 +274,7 @@ static int stage(struct conn *conn, struct transaction *t, uint64_t total,
 	t->incoming = NULL;
 	request.transaction = t;
 	/* Without memory to remember it, it is stored but not promised. */
-	if (!batch_add(conn->keeper, &request))
+	if (!group_add(conn->keeper, &request))
 		return outcome_temp(why, "4.3.0", "out of memory");
 	return 0;
 }

@@ -45,16 +45,16 @@ static void nothing(void *arg)
 }
 
 /* Requests may also come between two rounds, from a connection resumed. */
-void batch_wake(struct keeper *keeper)
+void group_wake(struct keeper *keeper)
 {
 	if (keeper->batch_timer.place == 0)
 		loop_timer_set(
 		    keeper->loop, &keeper->batch_timer, 0, nothing, keeper);
 }
 
-bool batch_add(struct keeper *keeper, const struct request *request)
+bool group_add(struct keeper *keeper, const struct request *request)
 {
-	batch_wake(keeper);
+	group_wake(keeper);
 	if (!requests_add(&keeper->batch, request))
 		return false;
 	if (request->conn)
@@ -69,7 +69,7 @@ static void forget(struct requests *requests, const struct conn *conn)
 			requests->items[i].conn = NULL;
 }
 
-void batch_forget(struct keeper *keeper, struct conn *conn)
+void group_forget(struct keeper *keeper, struct conn *conn)
 {
 	forget(&keeper->batch, conn);
 	forget(&keeper->kept, conn);
@@ -91,7 +91,7 @@ static void stage_kept(void *arg)
 	free(kept.items);
 }
 
-void batch_keep(struct keeper *keeper, const struct request *request)
+void group_keep(struct keeper *keeper, const struct request *request)
 {
 	uint32_t wait = keeper->kept_wait_ms;
 
@@ -129,7 +129,7 @@ static void free_request(struct keeper *keeper, struct request *request)
 	if (request->kind == REQUEST_MESSAGE)
 		transaction_free(keeper, request->transaction);
 	else if (request->kind == REQUEST_RECORD)
-		record_free(request->record);
+		held_record_free(request->record);
 	else if (request->kind == REQUEST_CHANGE && request->changed) {
 		buf_clear(&request->changed->pairs);
 		free(request->changed);
@@ -186,7 +186,7 @@ static void commit(struct keeper *keeper)
 	free(batch.items);
 }
 
-void batch_end_round(struct keeper *keeper)
+void group_end_round(struct keeper *keeper)
 {
 	if (keeper->batch.count == 0 && !spool_has_staged(keeper->spool))
 		return;
@@ -194,7 +194,7 @@ void batch_end_round(struct keeper *keeper)
 	    keeper->batch_rounds++ < BATCH_ROUNDS &&
 	    spool_staged_bytes(keeper->spool) < BATCH_BYTES) {
 		keeper->batch_seen = keeper->batch.count;
-		batch_wake(keeper);
+		group_wake(keeper);
 		return;
 	}
 	keeper->batch_seen = 0;
@@ -202,7 +202,7 @@ void batch_end_round(struct keeper *keeper)
 	loop_timer_cancel(keeper->loop, &keeper->batch_timer);
 	commit(keeper);
 	if (keeper->batch.count > 0 || spool_has_staged(keeper->spool))
-		batch_wake(keeper);
+		group_wake(keeper);
 }
 
 static void clear(struct keeper *keeper, struct requests *requests)
@@ -213,7 +213,7 @@ static void clear(struct keeper *keeper, struct requests *requests)
 	*requests = (struct requests){ 0 };
 }
 
-void batch_clear(struct keeper *keeper)
+void group_clear(struct keeper *keeper)
 {
 	clear(keeper, &keeper->batch);
 	clear(keeper, &keeper->kept);
