@@ -125,6 +125,7 @@ struct conf *conf_load_fd(int fd, const char *path, struct buf *errors)
 	bool has_path = path && path[0];
 	struct conf *conf;
 
+	r->is_effective = true;
 	conf_file_add_fd(
 	    r, has_path ? path : "/", fd, (struct conf_at){ -1, 0 });
 	conf = load(r, errors);

@@ -274,20 +274,26 @@ static void check_senders(struct check *c)
 	}
 }
 
+/* Defaults give way to what is set. */
 static void check_retry(struct check *c)
 {
-	const struct conf_retry *r = &c->conf->retry;
+	struct conf_retry *r = &c->conf->retry;
 	size_t section = next_section(c, "retry", 0);
 
-	if (r->wait_s > r->max_wait_s)
+	if (r->wait_s > r->max_wait_s &&
+	    conf_setting_find(c->reading, section, "max-wait"))
 		conf_problem(c->reading,
 		    conf_at_setting(c->reading, section, "wait"),
 		    "wait: longer than max-wait");
+	else if (r->wait_s > r->max_wait_s)
+		r->max_wait_s = r->wait_s;
 	if (r->warn_after_s > r->lifetime_s &&
 	    conf_setting_find(c->reading, section, "warn-after"))
 		conf_problem(c->reading,
 		    conf_at_setting(c->reading, section, "warn-after"),
 		    "warn-after: longer than lifetime; 0 for no notice");
+	else if (r->warn_after_s > r->lifetime_s)
+		r->warn_after_s = 0;
 }
 
 static void check_mode(struct check *c)

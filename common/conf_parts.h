@@ -124,7 +124,7 @@ struct conf_problem {
 };
 
 struct conf_reading {
-	bool is_effective; /* made by conf_print, for a child */
+	bool is_effective; /* made by conf_print, for a child: no includes */
 	struct conf_file *files;
 	size_t nfiles;
 	struct conf_section *sections;

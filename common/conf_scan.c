@@ -267,7 +267,10 @@ static int scan_include(struct scan *s, size_t start, struct conf_at at)
 		fatal(EXIT_TRY_LATER, "no memory for configuration");
 	path = include_path(&s->reading->files[s->file], copy);
 	conf_lexer_blank(&s->lexer, start);
-	conf_file_add(s->reading, path, at);
+	if (s->reading->is_effective)
+		conf_problem(s->reading, at, "include: not allowed here");
+	else
+		conf_file_add(s->reading, path, at);
 	free(path);
 	free(copy);
 	return 0;

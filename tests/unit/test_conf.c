@@ -302,6 +302,7 @@ static void test_both_ways(void **state)
 	check_both_ways(whole);
 	check_both_ways("");
 	check_both_ways("line x { node vm { bind = { ::1 } } }");
+	check_both_ways("retry { lifetime = 1h wait = 5h }");
 }
 
 static void test_values(void **state)
@@ -333,7 +334,8 @@ static void test_values(void **state)
 	    "from 1s to 30d");
 	check_error("retry { wait = 300 }", "1: wait: 300 is not allowed");
 	check_error("retry { wait = 0 }", "1: wait: 0 is not allowed");
-	check_error("retry { wait = 5h }", "1: wait: longer than max-wait");
+	check_error("retry { wait = 5h max-wait = 4h }",
+	    "1: wait: longer than max-wait");
 	check_error("retry { factor = 0.5 }",
 	    "1: factor: 0.5 is not allowed; a number from 1 to 100");
 	check_error("retry { factor = 1. }", "1: factor: ");
