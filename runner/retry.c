@@ -1,7 +1,12 @@
 /* When to try again, and when to give up. */
 #include "runner/retry.h"
 
-enum { SOON_MS = 30000, LEAST_MS = 1000 };
+enum {
+	SOON_MS = 30000,
+	LEAST_MS = 1000,
+	PROBE_FIRST_MS = 60000,
+	PROBE_MAX_MS = 1800000,
+};
 
 static const char *const names[CAUSE_COUNT] = {
 	[CAUSE_NONE] = "",
@@ -21,8 +26,7 @@ const char *cause_name(enum cause cause)
 
 bool cause_counts(enum cause cause)
 {
-	return cause != CAUSE_NONE && cause != CAUSE_SUSPENDED &&
-	       cause != CAUSE_UNTOUCHED;
+	return cause != CAUSE_NONE && cause != CAUSE_UNTOUCHED;
 }
 
 static uint64_t longest(const struct conf_retry *conf)
@@ -46,26 +50,11 @@ static uint64_t grown_wait(const struct conf_retry *conf, unsigned attempts)
 	return (uint64_t)(wait < max ? wait : max);
 }
 
-/* Not tried, so that no count grows: the older the mail, the longer. */
-static uint64_t wait_by_age(
-    const struct conf_retry *conf, const struct retry_case *c)
-{
-	uint64_t accepted_ms = c->accepted_at * 1000;
-	uint64_t age = c->now_ms > accepted_ms ? c->now_ms - accepted_ms : 0;
-	uint64_t first = (uint64_t)conf->wait_s * 1000;
-
-	if (age < first)
-		return first;
-	return age < longest(conf) ? age : longest(conf);
-}
-
 static uint64_t base_wait(
     const struct conf_retry *conf, const struct retry_case *c)
 {
 	if (c->cause == CAUSE_UNTOUCHED)
 		return SOON_MS;
-	if (c->cause == CAUSE_SUSPENDED)
-		return wait_by_age(conf, c);
 	return grown_wait(conf, c->attempts);
 }
 
@@ -102,4 +91,24 @@ struct retry_plan retry_plan(
 	plan.warns = conf->warn_after_s > 0 && !c->is_warned &&
 		     c->now_ms / 1000 >= c->accepted_at + conf->warn_after_s;
 	return plan;
+}
+
+static uint32_t at_most(uint64_t ms, uint32_t most)
+{
+	if (ms < LEAST_MS)
+		return LEAST_MS;
+	return ms < most ? (uint32_t)ms : most;
+}
+
+uint32_t retry_probe_max_ms(const struct conf_retry *conf)
+{
+	uint64_t wait =
+	    conf->factor > 1.0 ? longest(conf) : (uint64_t)conf->wait_s * 1000;
+
+	return at_most(wait, PROBE_MAX_MS);
+}
+
+uint32_t retry_probe_first_ms(const struct conf_retry *conf)
+{
+	return at_most((uint64_t)conf->wait_s * 1000, PROBE_FIRST_MS);
 }

@@ -17,7 +17,8 @@ enum cause {
 	CAUSE_COUNT
 };
 const char *cause_name(enum cause cause);
-/* A new attempt was made: it counts towards retry { attempts }. */
+/* It counts towards retry { attempts }. A suspended destination is probed at
+ * least as often as mail is tried, so that waiting for it counts too. */
 bool cause_counts(enum cause cause);
 
 struct retry_case {
@@ -41,5 +42,9 @@ struct retry_plan {
  * or its attempts are used up (RFC 5321 4.5.4.1). */
 struct retry_plan retry_plan(
     const struct conf_retry *conf, const struct retry_case *c);
+
+/* Longest wait for a destination that is down before it is probed again. */
+uint32_t retry_probe_max_ms(const struct conf_retry *conf);
+uint32_t retry_probe_first_ms(const struct conf_retry *conf);
 
 #endif

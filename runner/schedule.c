@@ -287,8 +287,11 @@ void schedule_refused(struct schedule *s, struct delivery *d)
 		delivery_set_phase(s, d, PHASE_RECORDING);
 }
 
-void schedule_put_back(struct schedule *s, uint64_t now, struct delivery *d)
+void schedule_put_back(
+    struct schedule *s, uint64_t now, struct delivery *d, bool ends_session)
 {
+	if (d->line && ends_session && d->line->session == d->session)
+		line_end(s, d->line);
 	if (d->line) {
 		line_took_back(s, now, d->line, d, false);
 		d->line = NULL;

@@ -218,8 +218,10 @@ void schedule_result(struct schedule *s, uint64_t now, struct delivery *d,
     enum result_kind kind);
 /* A refusal has been handed to the keeper. */
 void schedule_refused(struct schedule *s, struct delivery *d);
-/* GIVEN or REFUSED but not begun: back in front of its sender's mail. */
-void schedule_put_back(struct schedule *s, uint64_t now, struct delivery *d);
+/* GIVEN or REFUSED but not begun: back in front of its sender's mail.
+ * ends_session: the line gave it back, its session takes no more. */
+void schedule_put_back(
+    struct schedule *s, uint64_t now, struct delivery *d, bool ends_session);
 /* Recorded, or the claim could not be had: out of memory. From any phase. */
 void schedule_forget(struct schedule *s, uint64_t now, struct delivery *d);
 void schedule_await_report(

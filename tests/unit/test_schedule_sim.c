@@ -407,7 +407,7 @@ static void one_job(struct world *w, struct line *line, unsigned i)
 		m->is_bad = true;
 		mail->was_hit = true;
 		if (dice < 300) {
-			schedule_put_back(w->s, w->now, known(w, i));
+			schedule_put_back(w->s, w->now, known(w, i), true);
 			to_keeper(w, EV_UNCLAIM)->mail = i;
 			return;
 		}
@@ -520,7 +520,7 @@ static void on_job(struct world *w, const struct event *e)
 	m = &w->lines[line_index(e->line)];
 	if (m->incarnation != e->b || !d->line) {
 		if (d->phase == PHASE_GIVEN)
-			schedule_put_back(w->s, w->now, d);
+			schedule_put_back(w->s, w->now, d, false);
 		to_keeper(w, EV_UNCLAIM)->mail = e->mail;
 		return;
 	}

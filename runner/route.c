@@ -1,0 +1,230 @@
+/* Where mail goes next. */
+#include "runner/route.h"
+
+#include <stdio.h>
+
+static bool is_wildcard(const char *pattern)
+{
+	return pattern[0] == '*' && pattern[1] == '.';
+}
+
+bool route_pattern_matches(const char *pattern, struct span domain)
+{
+	struct span tail = span_of(pattern);
+
+	if (!is_wildcard(pattern))
+		return span_is_equal_nocase(tail, domain);
+	tail = span_from(tail, 1); /* ".example.org" */
+	if (domain.n <= tail.n)
+		return false;
+	return span_is_equal_nocase(tail, span_from(domain, domain.n - tail.n));
+}
+
+/* Of those that match: the exact one, else the longest. */
+static bool is_better(const char *pattern, const char *than)
+{
+	if (!than || !is_wildcard(pattern))
+		return true;
+	return is_wildcard(than) && strlen(pattern) > strlen(than);
+}
+
+static const struct conf_route *find_route(
+    const struct conf *conf, struct span domain)
+{
+	const struct conf_route *best = NULL;
+
+	for (size_t i = 0; i < conf->nroutes; i++) {
+		const struct conf_route *r = &conf->routes[i];
+
+		if (route_pattern_matches(r->pattern, domain) &&
+		    is_better(r->pattern, best ? best->pattern : NULL))
+			best = r;
+	}
+	return best;
+}
+
+static const struct conf_destination *find_destination(
+    const struct conf *conf, struct span name)
+{
+	const struct conf_destination *best = NULL;
+
+	for (size_t i = 0; i < conf->ndestinations; i++) {
+		const struct conf_destination *d = &conf->destinations[i];
+
+		if (d->connections > 0 &&
+		    route_pattern_matches(d->pattern, name) &&
+		    is_better(d->pattern, best ? best->pattern : NULL))
+			best = d;
+	}
+	return best;
+}
+
+/* How closely a sender block fits: 0 not at all, 3 the very address. */
+static int fit_of_sender(const char *pattern, const struct route_query *q)
+{
+	struct span text = span_of(pattern);
+	uint64_t uid;
+
+	if (span_has_prefix_nocase(text, "uid:"))
+		return q->uid != UINT32_MAX &&
+			       span_to_u64(
+				   span_from(text, 4), UINT32_MAX, &uid) == 0 &&
+			       uid == q->uid
+			   ? 2
+			   : 0;
+	if (pattern[0] != '@')
+		return span_is_equal_nocase(text, q->sender) ? 3 : 0;
+	if (q->sender.n <= text.n)
+		return 0;
+	return span_is_equal_nocase(
+		   text, span_from(q->sender, q->sender.n - text.n))
+		   ? 1
+		   : 0;
+}
+
+static const struct conf_sender *find_sender(
+    const struct conf *conf, const struct route_query *q)
+{
+	const struct conf_sender *best = NULL;
+	int best_fit = 0;
+
+	for (size_t i = 0; i < conf->nsenders; i++) {
+		int fit = fit_of_sender(conf->senders[i].pattern, q);
+
+		if (fit <= best_fit)
+			continue;
+		best = &conf->senders[i];
+		best_fit = fit;
+	}
+	return best;
+}
+
+static bool set_group(
+    const struct conf *conf, struct span name, struct route *route)
+{
+	for (size_t i = 0; name.n > 0 && i < conf->nlines; i++) {
+		if (!span_is_equal(span_of(conf->lines[i].name), name))
+			continue;
+		route->group = i;
+		route->line = &conf->lines[i];
+		return true;
+	}
+	return false;
+}
+
+static void choose_group(const struct conf *conf, const struct route_query *q,
+    const struct conf_route *block, const struct conf_sender *sender,
+    struct route *route)
+{
+	if ((block && set_group(conf, span_of(block->line), route)) ||
+	    set_group(conf, q->line, route) ||
+	    (sender && set_group(conf, span_of(sender->line), route)) ||
+	    set_group(conf, SPAN_LITERAL("default"), route))
+		return;
+	route->group = 0;
+	route->line = &conf->lines[0];
+}
+
+static int use_relay(const struct conf *conf, const char *name,
+    struct route *route, struct outcome *why)
+{
+	const struct conf_relay *relay = conf_relay(conf, name);
+
+	if (!relay || relay->nservers == 0)
+		return outcome_temp(
+		    why, "4.3.5", "relay \"%s\" is not configured", name);
+	route->servers = relay->servers;
+	route->nservers = relay->nservers;
+	if (relay->tls >= 0)
+		route->tls = (uint8_t)relay->tls;
+	snprintf(route->key, sizeof(route->key), "relay:%s", name);
+	return 0;
+}
+
+/* A route block's own servers: all it matches shares one destination. */
+static void use_servers(const struct conf_route *block, struct route *route)
+{
+	route->servers = block->servers;
+	route->nservers = block->nservers;
+	snprintf(route->key, sizeof(route->key), "route:%s", block->pattern);
+}
+
+static void use_mx(
+    const struct conf *conf, const struct route_query *q, struct route *route)
+{
+	route->port = conf->port;
+	snprintf(route->key, sizeof(route->key), "%.*s", (int)q->domain.n,
+	    q->domain.p ? q->domain.p : "");
+}
+
+static int choose_hosts(const struct conf *conf, const struct route_query *q,
+    const struct conf_route *block, const struct conf_sender *sender,
+    struct route *route, struct outcome *why)
+{
+	if (block && (block->nservers > 0 || block->relay)) {
+		route->what = "route";
+		route->place = &block->place;
+		if (block->nservers == 0)
+			return use_relay(conf, block->relay, route, why);
+		use_servers(block, route);
+		return 0;
+	}
+	if (sender && sender->relay) {
+		route->what = "sender";
+		route->place = &sender->place;
+		return use_relay(conf, sender->relay, route, why);
+	}
+	if (route->line->relay) {
+		route->what = "line";
+		route->place = &route->line->place;
+		return use_relay(conf, route->line->relay, route, why);
+	}
+	if (conf->mode == MODE_RELAY) {
+		route->what = "mode";
+		return use_relay(conf, "default", route, why);
+	}
+	route->what = "mx";
+	use_mx(conf, q, route);
+	return 0;
+}
+
+/* A level of its own makes a destination of its own: sessions and what was
+ * learned of hosts are not shared across levels. */
+static void apply_tls(const struct conf_route *block, struct route *route)
+{
+	static const char *const names[] = { "none", "may", "require",
+		"verify" };
+	size_t n = strlen(route->key);
+
+	if (!block || block->tls < 0 || block->tls > TLS_VERIFY ||
+	    block->tls == route->tls)
+		return;
+	route->tls = (uint8_t)block->tls;
+	if (route->servers && block->nservers == 0)
+		snprintf(route->key + n, sizeof(route->key) - n, " tls=%s",
+		    names[block->tls]);
+}
+
+int route_find(const struct conf *conf, const struct route_query *q,
+    struct route *route, struct outcome *why)
+{
+	const struct conf_route *block = find_route(conf, q->domain);
+	const struct conf_sender *sender = find_sender(conf, q);
+	const struct conf_destination *limits;
+
+	*route = (struct route){ .tls = (uint8_t)conf->tls_policy };
+	if (q->domain.n == 0 || q->domain.n > 400)
+		return outcome_perm(why, "5.1.2", "no usable domain");
+	choose_group(conf, q, block, sender, route);
+	if (choose_hosts(conf, q, block, sender, route, why) < 0)
+		return -1;
+	apply_tls(block, route);
+	limits = find_destination(
+	    conf, route->servers ? span_of(route->key) : q->domain);
+	route->connections =
+	    (unsigned)(limits ? limits->connections
+			      : conf->limits.destination_connections);
+	if (route->connections == 0)
+		route->connections = 1;
+	return 0;
+}

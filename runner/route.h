@@ -1,0 +1,44 @@
+/* Where mail goes next, and which rule of the configuration says so. Pure.
+ *
+ * Order: route blocks (exact domain, then the longest wildcard), the sender's
+ * relay, the line group's relay, relay "default" in relay mode, the domain's
+ * MX. The line group: the route's, the one asked for, the sender's, "default".
+ */
+#ifndef RUNNER_ROUTE_H
+#define RUNNER_ROUTE_H
+
+#include "common/conf.h"
+#include "common/messages.h"
+
+enum { ROUTE_KEY_MAX = 600 };
+
+struct route_query {
+	struct span domain; /* as in struct waiting */
+	struct span sender;
+	struct span line; /* group asked for; may be empty or unknown */
+	uint32_t uid;
+};
+
+/* Pointers are borrowed from the configuration. */
+struct route {
+	char key[ROUTE_KEY_MAX]; /* the destination: equal key, equal hosts */
+	const struct conf_server *servers; /* NULL: the MX of the domain */
+	size_t nservers;
+	const struct conf_line *line;
+	size_t group;	      /* its place in conf->lines */
+	uint8_t tls;	      /* enum tls_level */
+	uint16_t port;	      /* for MX hosts */
+	unsigned connections; /* at once, at most */
+	const char *what;     /* "route", "sender", "line", "mode", "mx" */
+	const struct conf_place *place; /* of that block; NULL: none */
+};
+
+/* Returns 0, or -1 with *why (4.3.5: a relay is named that does not exist;
+ * conf_load does not let that pass). */
+int route_find(const struct conf *conf, const struct route_query *q,
+    struct route *route, struct outcome *why);
+
+/* "example.org" matches itself, "*.example.org" what is below it. */
+bool route_pattern_matches(const char *pattern, struct span domain);
+
+#endif
