@@ -3,12 +3,11 @@
 
 #include <stdlib.h>
 
-static size_t bucket_of(uint64_t message, uint16_t delivery)
+/* By message alone: a report ends the claims of all its deliveries. */
+static size_t bucket_of(uint64_t message)
 {
-	/* Ids count up in their low 12 bits only within a microsecond. */
-	uint64_t mixed = (message + delivery) * 0x9e3779b97f4a7c15ULL;
-
-	return (size_t)(mixed >> 52) % CLAIM_BUCKETS;
+	return (size_t)((message * 0x9e3779b97f4a7c15ULL) >> 52) %
+	       CLAIM_BUCKETS;
 }
 
 static size_t block_bytes(const struct job *job, size_t n, size_t *addresses_at)
@@ -49,7 +48,7 @@ int claims_add(
 	size_t n = claim_for == CLAIM_DELIVER ? job->nrecipients : 0;
 	size_t addresses_at, size = block_bytes(job, n, &addresses_at);
 	struct claim *claim = malloc(size);
-	size_t at = bucket_of(job->message, job->delivery);
+	size_t at = bucket_of(job->message);
 
 	if (!claim)
 		return -1;
@@ -69,7 +68,7 @@ int claims_add(
 struct claim *claims_take(
     struct claims *claims, uint64_t message, uint16_t delivery)
 {
-	struct claim **link = &claims->buckets[bucket_of(message, delivery)];
+	struct claim **link = &claims->buckets[bucket_of(message)];
 
 	for (; *link; link = &(*link)->next) {
 		struct claim *claim = *link;
@@ -83,16 +82,22 @@ struct claim *claims_take(
 	return NULL;
 }
 
-const struct claim *claims_find(
-    const struct claims *claims, uint64_t message, uint16_t delivery)
+void claims_settle(struct claims *claims, uint64_t message)
 {
-	const struct claim *claim =
-	    claims->buckets[bucket_of(message, delivery)];
+	struct claim **link = &claims->buckets[bucket_of(message)];
 
-	while (
-	    claim && (claim->message != message || claim->delivery != delivery))
-		claim = claim->next;
-	return claim;
+	while (*link) {
+		struct claim *claim = *link;
+
+		if (claim->message != message ||
+		    claim->claim_for != CLAIM_REPORT) {
+			link = &claim->next;
+			continue;
+		}
+		*link = claim->next;
+		claims->count--;
+		free(claim);
+	}
 }
 
 struct claim *claims_take_any(struct claims *claims)

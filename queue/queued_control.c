@@ -260,13 +260,25 @@ static int check_change(
 {
 	if (conn->keeper->is_stopping)
 		return outcome_temp(why, "4.3.2", "shutting down");
-	if (change->action < CHANGE_HOLD || change->action > CHANGE_RETRACT)
-		return outcome_perm(why, "5.5.1", "no such change");
 	if (!conn->is_admin && change->action != CHANGE_RETRACT)
 		return outcome_perm(why, "5.7.1",
 		    "only root and the spool's owner may do this; retract "
 		    "takes back your own mail");
 	return 0;
+}
+
+static const char *action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[CHANGE_HOLD] = "hold",
+		[CHANGE_RELEASE] = "release",
+		[CHANGE_RETRY] = "retry",
+		[CHANGE_DELETE] = "delete",
+		[CHANGE_BOUNCE] = "bounce",
+		[CHANGE_RETRACT] = "retract",
+	};
+
+	return names[action];
 }
 
 static void change(struct conn *conn, uint64_t id, struct change *change)
@@ -293,7 +305,7 @@ static void change(struct conn *conn, uint64_t id, struct change *change)
 		free(changed);
 		return;
 	}
-	log_event("changed", "action", log_text("%u", change->action), "uid",
+	log_event("changed", "action", action_name(change->action), "uid",
 	    log_text("%u", conn->uid), "messages",
 	    log_text("%u", changed->count), NULL);
 	if (!group_add(keeper, &request))

@@ -328,5 +328,7 @@ void submit_answer(struct keeper *keeper, struct request *request,
 	}
 	if (failure)
 		return;
+	if (request->transaction->about != 0)
+		claims_settle(&keeper->claims, request->transaction->about);
 	runner_announce(keeper, request->message);
 }
