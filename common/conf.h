@@ -77,7 +77,7 @@ struct conf_node {
 struct conf_line {
 	struct conf_place place;
 	char *name;
-	int count; /* 0: auto */
+	int count;	 /* 0: auto */
 	char *localname; /* NULL: the global one */
 	struct strings bind;
 	char *relay; /* NULL: by mode */
@@ -95,7 +95,7 @@ struct conf_route {
 	struct conf_server *servers;
 	size_t nservers;
 	char *line, *relay; /* NULL: not given */
-	int tls;            /* -1: not given */
+	int tls;	    /* -1: not given */
 };
 
 struct conf_destination {
@@ -113,9 +113,9 @@ struct conf_sender {
 };
 
 struct conf_retry {
-	int attempts;      /* 0: until lifetime */
-	uint32_t wait_s;   /* before the second attempt */
-	double factor;     /* each wait is this much longer */
+	int attempts;	 /* 0: until lifetime */
+	uint32_t wait_s; /* before the second attempt */
+	double factor;	 /* each wait is this much longer */
 	uint32_t max_wait_s;
 	uint32_t lifetime_s;
 	uint32_t warn_after_s; /* 0: never */
@@ -130,9 +130,9 @@ struct conf_defaults {
 
 struct conf_limits {
 	uint64_t message_size, spool_size; /* bytes */
-	int recipients;                    /* a message */
-	int connections;   /* smtpd, all clients; default 2000 */
-	int connections_per_client; /* default 100 */
+	int recipients;			   /* a message */
+	int connections;	     /* smtpd, all clients; default 2000 */
+	int connections_per_client;  /* default 100 */
 	int destination_connections; /* per destination; default 20 */
 };
 
@@ -142,8 +142,8 @@ struct conf {
 	 * timezone: "" for the system's. */
 	char *node, *localname, *postmaster, *timezone;
 	bool localname_is_found; /* not set: what the machine says of itself */
-	char *spool, *runtime; /* absolute */
-	char *log_to;          /* "stderr", "syslog" or an absolute path */
+	char *spool, *runtime;	 /* absolute */
+	char *log_to;		 /* "stderr", "syslog" or an absolute path */
 	enum log_level log;
 	bool outbound;
 	bool allow_local_mx; /* MX records may lead to loopback, link-local */
@@ -186,7 +186,7 @@ const struct conf_line *conf_line(const struct conf *conf, const char *name);
 /* Value parsers, also for command options. All: 0, or -1. conf_parse_server
  * allocates server->host, which the caller frees. */
 int conf_parse_duration(const char *text, uint32_t *seconds); /* 30s 5m 4h 5d */
-int conf_parse_size(const char *text, uint64_t *bytes);       /* 10K 50M 2G */
+int conf_parse_size(const char *text, uint64_t *bytes);	      /* 10K 50M 2G */
 int conf_parse_rate(const char *text, struct rate *rate);     /* 20/m 1000/h */
 int conf_parse_server(const char *text, struct conf_server *server);
 
