@@ -51,6 +51,24 @@ static void become(const struct passwd *to)
 		    to->pw_name);
 }
 
+static const struct passwd *find_user(const char *user)
+{
+	const struct passwd *found = getpwnam(user);
+
+	return found ? found : getpwnam("nobody");
+}
+
+bool sandbox_user_ids(const char *user, uid_t *uid, gid_t *gid)
+{
+	const struct passwd *found = find_user(user);
+
+	if (!found || found->pw_uid == 0)
+		return false;
+	*uid = found->pw_uid;
+	*gid = found->pw_gid;
+	return true;
+}
+
 void sandbox_drop_user(const char *user)
 {
 	const struct passwd *to;

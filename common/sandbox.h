@@ -4,6 +4,7 @@
 #define COMMON_SANDBOX_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* What a program does after it is confined. All may: read, write, poll, use
  * descriptors they have, pass descriptors, allocate, read clocks, exit. */
@@ -27,6 +28,10 @@ struct sandbox {
  * log. As root without that user on the system: become "nobody" and warn.
  * Any failure is fatal(). */
 void sandbox_drop_user(const char *user);
+
+/* The ids that sandbox_drop_user would take as root. false: no such user and
+ * no "nobody". */
+bool sandbox_user_ids(const char *user, uid_t *uid, gid_t *gid);
 
 /* no_new_privs, not dumpable, Landlock (when the ABI is there) to the given
  * folders, seccomp filter: what is not allowed kills the process (SIGSYS).

@@ -180,6 +180,7 @@ static void on_denied(int signo, siginfo_t *info, void *context)
 	(void)context;
 	log_warn("sandbox-denied", "call", name ? name : "?", "number",
 	    log_text("%d", info->si_syscall), NULL);
+	log_release();
 	/* Denied, with SIGSYS blocked: the kernel kills. */
 	signal(SIGSYS, SIG_DFL);
 	_exit(EXIT_TRY_LATER);

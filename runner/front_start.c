@@ -1,0 +1,166 @@
+/* run, start, check and queue: what needs no running instance. */
+#include "runner/front.h"
+
+#include "runner/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int front_run(struct front *f, int argc, char **argv)
+{
+	struct supervisor_options options = { .ready_fd = -1 };
+	int status = front_no_arguments(f, argc, argv);
+
+	if (status)
+		return status - 1;
+	options.file = f->file;
+	return supervisor_run(&options);
+}
+
+/* --- start ---------------------------------------------------------------- */
+
+/* Its errors before ready go to the caller's terminal; afterwards it must not
+ * hold on to it. */
+static void let_go_of_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+static int run_in_background(struct front *f, int ready_fd)
+{
+	struct supervisor_options options = {
+		.file = f->file, .ready_fd = ready_fd, .is_background = true
+	};
+
+	if (setsid() < 0 || chdir("/") < 0)
+		fprintf(stderr, "outpost: %s\n", strerror(errno));
+	let_go_of_terminal();
+	return supervisor_run(&options);
+}
+
+static int wait_until_ready(pid_t pid, int ready_fd)
+{
+	char byte;
+	int status;
+
+	if (read(ready_fd, &byte, 1) == 1)
+		return 0;
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	    WEXITSTATUS(status) != 0)
+		return WEXITSTATUS(status);
+	fprintf(stderr, "outpost: stopped before it was ready: see the log\n");
+	return EXIT_NOT_DONE;
+}
+
+int front_start(struct front *f, int argc, char **argv)
+{
+	char absolute[PATH_MAX];
+	int fds[2], status = front_no_arguments(f, argc, argv);
+	pid_t pid;
+
+	if (status)
+		return status - 1;
+	/* The background has another working folder. */
+	if (f->file && realpath(f->file, absolute))
+		f->file = absolute;
+	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		fprintf(stderr, "outpost: %s\n", strerror(errno));
+		return EXIT_NOT_DONE;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		status = run_in_background(f, fds[1]);
+		exit(status);
+	}
+	close(fds[1]);
+	return wait_until_ready(pid, fds[0]);
+}
+
+/* --- check ---------------------------------------------------------------- */
+
+static void print_settings(const struct conf *conf)
+{
+	struct buf text;
+
+	buf_init(&text, 16 << 20);
+	conf_print(conf, &text);
+	fwrite(text.data, 1, text.len, stdout);
+	buf_clear(&text);
+}
+
+int front_check(struct front *f, int argc, char **argv)
+{
+	static const struct option options[] = { FRONT_OPTIONS, { 0 } };
+	bool prints = false;
+	int option, status;
+
+	while (
+	    (option = getopt_long(argc, argv, "c:hn", options, NULL)) != -1) {
+		if (option == 'n')
+			prints = true;
+		else if ((status = front_option(f, argv[0], option)) != 0)
+			return status - 1;
+	}
+	if (optind != argc) {
+		front_usage(argv[0], true);
+		return EXIT_USAGE;
+	}
+	if (front_load(f) < 0)
+		return EXIT_CONF;
+	if (prints)
+		print_settings(f->conf);
+	else
+		puts("configuration ok");
+	return 0;
+}
+
+/* --- queue ---------------------------------------------------------------- */
+
+/* The tool of that name stands beside this program. */
+static int exec_beside(const char *name, char **argv)
+{
+	char path[PATH_MAX], tool[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return -1;
+	path[n] = '\0';
+	snprintf(tool, sizeof(tool), "%s/%s", dirname(path), name);
+	return execv(tool, argv);
+}
+
+int front_queue(struct front *f, int argc, char **argv)
+{
+	char **args = calloc((size_t)argc + 4, sizeof(*args));
+	int n = 0;
+
+	if (!args)
+		return EXIT_NOT_DONE;
+	args[n++] = (char *)"outpost-queue";
+	if (f->file) {
+		args[n++] = (char *)"-c";
+		args[n++] = (char *)f->file;
+	}
+	for (int i = 1; i < argc; i++)
+		args[n++] = argv[i];
+	if (f->is_json)
+		args[n++] = (char *)"--json";
+	exec_beside(args[0], args);
+	fprintf(stderr, "outpost: %s: %s\n", args[0], strerror(errno));
+	free(args);
+	return EXIT_NOT_DONE;
+}

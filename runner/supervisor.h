@@ -1,0 +1,18 @@
+/* The supervisor: starts the other programs, gives them their descriptors,
+ * restarts what dies. It parses no foreign byte. */
+#ifndef RUNNER_SUPERVISOR_H
+#define RUNNER_SUPERVISOR_H
+
+#include "common/conf.h"
+
+struct supervisor_options {
+	const char *file; /* of the configuration; NULL: the usual places */
+	int ready_fd;	  /* one byte is written to it, then closed; -1: none */
+	bool is_background; /* standard error is going away */
+};
+
+/* The whole life in the foreground. Returns the exit status: 0 after an
+ * orderly stop, 1 when it could not start, 78 for the configuration. */
+int supervisor_run(const struct supervisor_options *options);
+
+#endif

@@ -1,0 +1,319 @@
+/* The control socket RUNTIME/outpost.sock: anybody may ask how things are, only
+ * root and the supervisor's own user may change them. */
+#include "runner/supervisor_parts.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void answer_end(struct client *c, uint64_t id)
+{
+	wire_send(c->wire, MSG_END, id, (struct span){ 0 });
+}
+
+static void answer_failed(
+    struct client *c, uint64_t id, const struct outcome *why)
+{
+	struct buf payload;
+
+	buf_init(&payload, 4096);
+	outcome_put(&payload, why);
+	wire_send(c->wire, MSG_FAILED, id, buf_span(&payload));
+	buf_clear(&payload);
+}
+
+static bool may_change(struct client *c, uint64_t id)
+{
+	uint32_t uid, gid;
+	int32_t pid;
+	struct outcome why;
+
+	if (wire_peer(c->wire, &uid, &gid, &pid) == 0 &&
+	    (uid == 0 || uid == geteuid()))
+		return true;
+	outcome_perm(&why, "5.7.1",
+	    "only root and the user who started Outpost may do this");
+	answer_failed(c, id, &why);
+	return false;
+}
+
+/* --- status --------------------------------------------------------------- */
+
+static void answer_object(struct client *c, uint64_t id, json_t *object)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	struct buf payload;
+
+	json_decref(object);
+	if (!text)
+		return;
+	buf_init(&payload, 65536);
+	put_span(&payload, span_of(text));
+	if (!payload.overflow)
+		wire_send(c->wire, MSG_STATUS_LINE, id, buf_span(&payload));
+	buf_clear(&payload);
+	free(text);
+}
+
+static json_int_t seconds_since(uint64_t at_ms)
+{
+	return (json_int_t)((now_monotonic_ms() - at_ms) / 1000);
+}
+
+static bool is_outbound_on(const struct supervisor *s)
+{
+	return s->outbound >= 0 ? s->outbound : s->conf->outbound;
+}
+
+static json_t *own_status(const struct supervisor *s)
+{
+	json_t *stopped = json_array();
+
+	for (size_t i = 0; i < s->nscopes && i < 100; i++)
+		json_array_append_new(stopped, json_string(s->scopes[i]));
+	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:s, s:b, s:o}", "program",
+	    "outpost", "pid", (int)getpid(), "state",
+	    s->is_stopping ? "stopping"
+	    : s->was_ready ? "ready"
+			   : "starting",
+	    "restarts", 0, "uptime_seconds", seconds_since(s->started_ms),
+	    "file", s->conf->file, "outbound", is_outbound_on(s),
+	    "outbound_off", stopped);
+}
+
+static json_t *program_status(const struct program *p)
+{
+	json_t *object = json_pack("{s:s, s:i, s:s, s:i, s:I}", "program",
+	    p->name, "pid", (int)p->pid, "state", program_state_name(p->state),
+	    "restarts", (int)p->restarts, "uptime_seconds",
+	    program_is_alive(p) ? seconds_since(p->started_ms) : 0);
+
+	if (object && p->note[0])
+		json_object_set_new(object, "note", json_string(p->note));
+	return object;
+}
+
+static void on_status(struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+	struct supervisor *s = c->supervisor;
+
+	(void)wire;
+	answer_object(c, message->id, own_status(s));
+	for (int role = 0; role < PROGRAMS; role++)
+		if (program_is_wanted(s, (enum role)role))
+			answer_object(
+			    c, message->id, program_status(&s->programs[role]));
+	answer_end(c, message->id);
+}
+
+/* --- changes -------------------------------------------------------------- */
+
+static void on_do_stop(struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+
+	(void)wire;
+	if (!may_change(c, message->id))
+		return;
+	c->waits_for_stop = true;
+	c->id = message->id;
+	if (!c->supervisor->is_stopping)
+		supervisor_stop(c->supervisor);
+}
+
+static void on_do_reload(struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+	struct outcome why;
+
+	(void)wire;
+	if (!may_change(c, message->id))
+		return;
+	if (supervisor_reload(c->supervisor, &why) < 0) {
+		log_warn("reload-refused", "why", why.detail, NULL);
+		answer_failed(c, message->id, &why);
+	} else {
+		answer_end(c, message->id);
+	}
+}
+
+static void send_outbound(struct wire *runner, bool on, struct span scope)
+{
+	struct buf payload;
+
+	buf_init(&payload, 2048);
+	put_u8(&payload, on);
+	put_span(&payload, scope);
+	wire_send(runner, MSG_OUTBOUND, 0, buf_span(&payload));
+	buf_clear(&payload);
+}
+
+void control_send_outbound(struct supervisor *s, struct wire *runner)
+{
+	if (s->outbound >= 0)
+		send_outbound(runner, s->outbound, (struct span){ 0 });
+	for (size_t i = 0; i < s->nscopes; i++)
+		send_outbound(runner, false, span_of(s->scopes[i]));
+}
+
+static void forget_scope(struct supervisor *s, struct span scope)
+{
+	for (size_t i = 0; i < s->nscopes; i++)
+		if (span_is_equal(span_of(s->scopes[i]), scope)) {
+			free(s->scopes[i]);
+			s->scopes[i--] = s->scopes[--s->nscopes];
+		}
+}
+
+static int remember(
+    struct supervisor *s, bool on, struct span scope, struct outcome *why)
+{
+	char *copy;
+
+	if (scope.n == 0) {
+		s->outbound = on;
+		return 0;
+	}
+	forget_scope(s, scope);
+	if (on)
+		return 0;
+	copy = s->nscopes < SCOPES_MAX ? span_dup(scope) : NULL;
+	if (!copy)
+		return outcome_temp(why, "4.3.2",
+		    "more than %d stopped lines and destinations", SCOPES_MAX);
+	s->scopes[s->nscopes++] = copy;
+	return 0;
+}
+
+static bool is_scope(struct span scope)
+{
+	return !span_has_line_breaks(scope) &&
+	       (scope.n == 0 || span_has_prefix_nocase(scope, "line:") ||
+		   span_has_prefix_nocase(scope, "destination:"));
+}
+
+static void on_do_outbound(
+    struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+	struct supervisor *s = c->supervisor;
+	struct reader r = reader_of(message->payload);
+	bool on = get_u8(&r);
+	struct span scope = get_span(&r);
+	struct outcome why;
+
+	if (!reader_is_done(&r) || !is_scope(scope)) {
+		shutdown(wire_fd(wire), SHUT_RDWR);
+		return;
+	}
+	if (!may_change(c, message->id))
+		return;
+	if (remember(s, on, scope, &why) < 0) {
+		answer_failed(c, message->id, &why);
+		return;
+	}
+	if (s->programs[ROLE_RUNNER].wire)
+		send_outbound(s->programs[ROLE_RUNNER].wire, on, scope);
+	log_event("outbound", "to", on ? "on" : "off", "scope",
+	    scope.n ? log_escape(scope) : "all", NULL);
+	answer_end(c, message->id);
+}
+
+static void on_log_level(struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+	struct supervisor *s = c->supervisor;
+
+	(void)wire;
+	if (!may_change(c, message->id))
+		return;
+	s->log_level = message->payload.n == 1 && message->payload.p[0];
+	log_set_level((enum log_level)s->log_level);
+	for (int role = 0; role < PROGRAMS; role++)
+		if (s->programs[role].wire)
+			wire_send(s->programs[role].wire, MSG_LOG_LEVEL, 0,
+			    message->payload);
+	answer_end(c, message->id);
+}
+
+static const struct wire_rule rules[] = {
+	{ MSG_STATUS, 0, on_status },
+	{ MSG_DO_STOP, 0, on_do_stop },
+	{ MSG_DO_RELOAD, 0, on_do_reload },
+	{ MSG_DO_OUTBOUND, 1100, on_do_outbound },
+	{ MSG_LOG_LEVEL, 1, on_log_level },
+	{ 0 },
+};
+
+/* --- clients -------------------------------------------------------------- */
+
+static void on_client_closed(struct wire *wire, const char *why, void *arg)
+{
+	struct client *c = arg;
+
+	if (strcmp(why, "closed") != 0)
+		log_detail("client-cut-off", "why", why, NULL);
+	c->wire = NULL;
+	c->waits_for_stop = false;
+	wire_free(wire);
+}
+
+static struct client *free_place(struct supervisor *s)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (!s->clients[i].wire)
+			return &s->clients[i];
+	return NULL;
+}
+
+static void on_connection(int listen_fd, uint32_t events, void *arg)
+{
+	struct supervisor *s = arg;
+	struct client *c = free_place(s);
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->supervisor = s;
+	c->waits_for_stop = false;
+	c->wire = wire_new(s->loop, fd, "client", rules, on_client_closed, c);
+}
+
+int control_open(struct supervisor *s)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/outpost.sock", s->conf->runtime);
+	s->control_fd = wire_listen(path, 0666);
+	if (s->control_fd < 0)
+		return -1;
+	return loop_add(s->loop, s->control_fd, EPOLLIN, on_connection, s);
+}
+
+void control_answer_stop(struct supervisor *s)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (!c->wire)
+			continue;
+		if (c->waits_for_stop) {
+			answer_end(c, c->id);
+			wire_push(c->wire);
+		}
+		wire_free(c->wire);
+		c->wire = NULL;
+	}
+	if (s->control_fd >= 0)
+		close(s->control_fd);
+}

@@ -1,0 +1,121 @@
+/* What the files of the supervisor share. */
+#ifndef RUNNER_SUPERVISOR_PARTS_H
+#define RUNNER_SUPERVISOR_PARTS_H
+
+#include "common/conf.h"
+#include "common/loop.h"
+#include "common/messages.h"
+#include "common/wire.h"
+
+#include <sys/types.h>
+
+enum {
+	PROGRAMS = ROLE_COUNT, /* by role; ROLE_SUPERVISOR is unused */
+	LISTENERS_MAX = 256,
+	CLIENTS_MAX = 64,  /* on the control socket */
+	SCOPES_MAX = 1000, /* of "outbound off" */
+};
+
+enum program_state {
+	PROGRAM_DOWN = 0,
+	PROGRAM_STARTING = 1, /* runs, has not said READY */
+	PROGRAM_READY = 2,
+	PROGRAM_STOPPING = 3, /* was told to stop */
+	PROGRAM_WAITING = 4,  /* died; starts again after a while */
+};
+
+struct supervisor;
+
+struct program {
+	struct supervisor *supervisor;
+	const char *name; /* NULL: not in use */
+	enum role role;
+	enum program_state state;
+	pid_t pid;
+	struct wire *wire;  /* NULL when it closed */
+	struct timer timer; /* restart, or kill */
+	uint64_t started_ms, backoff_ms;
+	unsigned restarts;
+	char note[200];
+};
+
+struct listener {
+	enum listener_kind kind;
+	uint32_t index; /* of the listen block */
+	char *address;	/* as in the configuration, or the socket's path */
+	int fd;
+};
+
+struct listeners {
+	struct listener items[LISTENERS_MAX];
+	size_t count;
+};
+
+struct client {
+	struct supervisor *supervisor;
+	struct wire *wire; /* NULL: free place */
+	uint64_t id;	   /* of the request that waits for the stop */
+	bool waits_for_stop;
+};
+
+struct supervisor {
+	struct loop *loop;
+	struct conf *conf;
+	const char *file; /* as asked for; NULL: the usual places */
+	char *folder;	  /* of the programs */
+	struct program programs[PROGRAMS];
+	struct listeners listeners;
+	struct client clients[CLIENTS_MAX];
+	int control_fd, runtime_lock, spool_lock, ready_fd;
+	uint64_t started_ms;
+	bool is_background, was_ready, is_stopping;
+	unsigned phase; /* of the stop */
+	struct timer phase_timer;
+	int status;    /* exit */
+	int outbound;  /* 0 or 1 when an operator said so, -1: the conf's */
+	int log_level; /* -1: the conf's */
+	char *scopes[SCOPES_MAX]; /* stopped by an operator */
+	size_t nscopes;
+};
+
+/* supervisor.c */
+void supervisor_stop(struct supervisor *s); /* again: without grace */
+/* 0, or -1 with *why (the old configuration stays). */
+int supervisor_reload(struct supervisor *s, struct outcome *why);
+void supervisor_program_ready(struct supervisor *s);
+void supervisor_program_down(struct supervisor *s);
+
+/* supervisor_program.c */
+void programs_set_up(struct supervisor *s);
+bool program_is_wanted(const struct supervisor *s, enum role role);
+/* All at once, so that each has its peers before it runs; and one again. */
+void programs_start(struct supervisor *s);
+void program_start(struct program *p);
+void program_stop(struct program *p, uint32_t grace_ms);
+void program_kill(struct program *p);
+bool program_is_alive(const struct program *p);
+void program_send_conf(struct program *p);
+void programs_reap(void *supervisor);
+const char *program_state_name(enum program_state state);
+
+/* supervisor_place.c: errors go to standard error; 0 or -1 */
+int places_make(struct supervisor *s); /* folders, locks */
+void places_leave(struct supervisor *s);
+
+/* supervisor_listen.c */
+int listeners_open(struct listeners *all, const struct conf *conf,
+    const struct listeners *old, struct outcome *why);
+/* Closes what is not in kept (which may be NULL). */
+void listeners_close(struct listeners *all, const struct listeners *kept);
+void listeners_send(const struct listeners *all, const struct conf *conf,
+    enum listener_kind kind, struct wire *to);
+
+/* supervisor_control.c */
+int control_open(struct supervisor *s);
+void control_answer_stop(struct supervisor *s);
+void control_send_outbound(struct supervisor *s, struct wire *runner);
+
+/* supervisor_notify.c: systemd's readiness protocol, if it asked for it */
+void notify_systemd(const char *text);
+
+#endif
