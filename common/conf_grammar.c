@@ -280,6 +280,8 @@ static const struct conf_option root_options[] = {
 	{ "mode", &kind_choice, AT(conf, mode), .fallback = "direct",
 	    .choices = modes },
 	{ "port", &kind_port, AT(conf, port), 1, 65535, "25" },
+	{ "allow-local-mx", &kind_bool, AT(conf, allow_local_mx),
+	    .fallback = "off" },
 	{ "resolvers", &kind_resolvers, AT(conf, resolvers), .max = 8 },
 	{ "aliases", &kind_path, AT(conf, aliases),
 	    .fallback = "/etc/aliases" },

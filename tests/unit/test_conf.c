@@ -112,6 +112,7 @@ static void test_empty(void **state)
 	assert_true(strchr(conf->postmaster, '@') != NULL);
 	assert_true(conf->node[0] != '\0');
 	assert_true(conf->outbound);
+	assert_false(conf->allow_local_mx);
 	assert_int_equal(conf->mode, MODE_DIRECT);
 	assert_int_equal(conf->port, 25);
 	assert_int_equal(conf->nlistens, 0);
@@ -165,6 +166,7 @@ static const char whole[] =
     "outbound = off\n"
     "mode = relay;\n"
     "port = 2525\n"
+    "allow-local-mx = on\n"
     "resolvers = { \"127.0.0.1:5353\", \"::1\" }\n"
     "aliases = /dev/null\n"
     "listen \"127.0.0.1:2525\" {\n"
@@ -225,7 +227,7 @@ static void test_whole(void **state)
 	check_path(conf->listens[0].key, "/tls/k.pem");
 	assert_int_equal(conf->listens[0].allow.count, 2);
 	assert_string_equal(conf->listens[0].allow.items[0], "127.0.0.0/8");
-	assert_int_equal(conf->listens[0].place.line, 14);
+	assert_int_equal(conf->listens[0].place.line, 15);
 	check_path(conf->listens[0].place.file, "/t.conf");
 	assert_string_equal(conf->listens[1].address, "[::1]:25");
 	check_path(conf->listens[2].address + 5, "/smtp.sock");
@@ -478,7 +480,7 @@ static void test_all_errors(void **state)
 	    "1: port: 0 is not allowed; a number from 1 to 65535\n"
 	    "2: prot: unknown; settings here are: node, localname, "
 	    "postmaster, timezone, spool, runtime, log, log-to, outbound, "
-	    "mode, port, resolvers, aliases, suppress\n"
+	    "mode, port, allow-local-mx, resolvers, aliases, suppress\n"
 	    "3: count: auto: not yet supported\n"
 	    "3: relay: y is not allowed; the name of a relay block (there is "
 	    "no relay \"y\" for this line)\n"
