@@ -16,9 +16,12 @@
 static char folder[] = "/tmp/test_conf.XXXXXX";
 static struct buf errors;
 
+static char *home; /* where the tests were started */
+
 static int set_up(void **state)
 {
 	(void)state;
+	home = getcwd(NULL, 0);
 	buf_init(&errors, 1 << 20);
 	return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
 }
@@ -30,6 +33,7 @@ static int tear_down(void **state)
 	unlink("t.conf");
 	unlink("more.conf");
 	unlink("loop.conf");
+	free(home);
 	return chdir("/") == 0 ? rmdir(folder) : -1;
 }
 
@@ -652,6 +656,29 @@ static void test_comments(void **state)
 	conf_free(conf);
 }
 
+/* What a newcomer copies must work. */
+static void test_templates(void **state)
+{
+	static const char *const names[] = { "relay-through-isp",
+		"independent-server", "two-line-groups", "several-nodes" };
+	char path[4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct conf *conf;
+
+		snprintf(path, sizeof(path), "%s/conf-templates/%s.conf", home,
+		    names[i]);
+		if (access(path, R_OK) < 0)
+			skip(); /* not started in the source folder */
+		buf_reset(&errors);
+		conf = conf_load(path, &errors);
+		if (!conf)
+			fail_msg("%s", buf_text(&errors));
+		conf_free(conf);
+	}
+}
+
 static void test_parsers(void **state)
 {
 	struct conf_server server;
@@ -720,6 +747,7 @@ int main(void)
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_comments),
+		cmocka_unit_test(test_templates),
 		cmocka_unit_test(test_parsers),
 		cmocka_unit_test(test_bad_servers),
 	};
