@@ -1,16 +1,15 @@
-/* The user who runs the program, as the system knows him. */
+/* The user who runs the program: the name of the real uid. */
 #ifndef INJECT_CALLER_H
 #define INJECT_CALLER_H
 
 #include "common/buf.h"
 
 struct caller {
-	uint32_t uid;
 	struct buf login;     /* "uid1234" when the system has no name for it */
 	struct buf full_name; /* of the password file; may be empty */
 };
 
-/* Looks the user up in the password file. */
+/* Looks the user up in /etc/passwd, then wherever else users are kept. */
 void caller_load(struct caller *caller);
 void caller_clear(struct caller *caller);
 

@@ -3,6 +3,7 @@
 #include "common/date.h"
 #include "common/id.h"
 #include "inject/aliases.h"
+#include "inject/bs.h"
 #include "inject/queue_tool.h"
 #include "inject/send.h"
 
@@ -104,11 +105,8 @@ static int send_one(
     const struct options *o, const struct conf *conf, struct outcome *why)
 {
 	uint64_t id = 0;
-	int status;
+	int status = send_message(o, conf, &id, why);
 
-	settle_signals();
-	date_set_zone(conf->timezone);
-	status = send_message(o, conf, &id, why);
 	if (status == 0 && o->is_verbose)
 		printf("%s\n", id_text(id));
 	return status;
@@ -123,8 +121,12 @@ static int run_configured(
 
 	if (!conf)
 		return EX_CONFIG;
+	settle_signals();
+	date_set_zone(conf->timezone);
 	if (o->task == TASK_ALIASES)
 		status = check_aliases(conf, why);
+	else if (o->task == TASK_SMTP)
+		status = bs_run(conf);
 	else
 		status = send_one(o, conf, why);
 	conf_free(conf);

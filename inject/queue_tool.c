@@ -58,15 +58,14 @@ static int find_tool(char path[PATH_MAX])
 
 int queue_tool_run(const struct options *options, struct outcome *why)
 {
-	struct arguments a = { { "outpost-queue" }, 1 };
+	struct arguments a = { .count = 0 };
 	char path[PATH_MAX];
 	struct buf pattern;
 
 	buf_init(&pattern, 1 << 20);
+	add(&a, options->task == TASK_RETRY ? "outpost-queue" : "mailq");
 	if (options->task == TASK_RETRY)
 		add_retry(&a, options, &pattern);
-	else
-		add(&a, "list");
 	if (options->conf_file) {
 		add(&a, "-c");
 		add(&a, options->conf_file);

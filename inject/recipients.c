@@ -93,29 +93,65 @@ static int make_room(struct recipients *r, struct outcome *why)
 	return 0;
 }
 
+static bool is_ascii(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] & 0x80)
+			return false;
+	return true;
+}
+
+/* A domain alone needs no SMTPUTF8: it has an ASCII form. */
+static int make_domain_ascii(
+    struct buf *out, size_t start, const struct address *a, struct outcome *why)
+{
+	struct buf domain;
+	int status;
+
+	buf_init(&domain, ADDRESS_MAX);
+	status = address_domain_key(a, &domain, why);
+	if (status == 0) {
+		out->len = start + a->local.n + 1;
+		buf_put_raw(out, buf_span(&domain));
+	}
+	buf_clear(&domain);
+	return status;
+}
+
+int mailbox_put(struct buf *out, struct span address, bool has_domain,
+    struct span domain, struct outcome *why)
+{
+	size_t start = out->len;
+	struct address a;
+
+	buf_put_raw(out, address);
+	if (!has_domain) {
+		buf_putc(out, '@');
+		buf_put_raw(out, domain);
+	}
+	if (out->overflow)
+		return outcome_temp(why, "4.3.0", "out of memory");
+	if (address_parse(span_from(buf_span(out), start), &a, why) < 0)
+		return -1;
+	if (!a.is_utf8 || !is_ascii(a.local))
+		return 0;
+	return make_domain_ascii(out, start, &a, why);
+}
+
 /* Keep local@domain, or local at our domain when has_domain is false. */
 static int keep(struct recipients *r, struct span address, bool has_domain,
     struct outcome *why)
 {
 	size_t start = r->text.len;
-	struct address parsed;
 	int status = make_room(r, why);
 
 	if (status != 0)
 		return status;
 	if (r->count >= (size_t)r->conf->limits.recipients)
 		return too_many(r, why);
-	buf_put_raw(&r->text, address);
-	if (!has_domain) {
-		buf_putc(&r->text, '@');
-		buf_put_raw(&r->text, r->domain);
-	}
-	if (r->text.overflow)
-		return no_memory(why);
-	if (address_parse(span_from(buf_span(&r->text), start), &parsed, why) <
-	    0)
-		return EX_DATAERR;
-	r->is_utf8 |= parsed.is_utf8;
+	if (mailbox_put(&r->text, address, has_domain, r->domain, why) < 0)
+		return why->verdict == VERDICT_TEMP ? EX_TEMPFAIL : EX_DATAERR;
+	r->is_utf8 |= !is_ascii(span_from(buf_span(&r->text), start));
 	r->ends[r->count++] = r->text.len;
 	return 0;
 }

@@ -41,6 +41,11 @@ void recipients_finish(struct recipients *r, uint8_t notify);
 /* The domain that local names get: defaults { sender-domain } or localname. */
 struct span recipients_domain(const struct conf *conf);
 
+/* Append a mailbox for the envelope: local@domain, or local at our domain when
+ * has_domain is false; in ASCII where only the domain is not. 0, or -1. */
+int mailbox_put(struct buf *out, struct span address, bool has_domain,
+    struct span domain, struct outcome *why);
+
 /* An exit status for an outcome that is no success. */
 int exit_status_of(const struct outcome *why);
 

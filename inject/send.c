@@ -6,7 +6,6 @@
  */
 #include "inject/send.h"
 
-#include "common/address.h"
 #include "common/date.h"
 #include "common/deadline.h"
 #include "common/id.h"
@@ -55,7 +54,6 @@ static void draft_init(struct draft *d, const struct options *options,
 {
 	*d = (struct draft){ .options = options, .conf = conf, .why = why };
 	d->domain = recipients_domain(conf);
-	caller_load(&d->caller);
 	buf_init(&d->own, ADDRESS_MAX);
 	buf_init(&d->sender, ADDRESS_MAX);
 	recipients_init(&d->recipients, conf, d->domain);
@@ -98,37 +96,36 @@ static int bad_sender(struct draft *d)
 static int put_given_sender(struct draft *d)
 {
 	struct addrlist list;
-	struct address parsed;
-	int status = 0;
+	int status;
 
 	addrlist_init(&list, 1);
-	if (addrlist_parse(&list, span_of(d->options->sender), d->why) < 0) {
-		status = bad_sender(d);
-	} else if (list.count == 1) {
-		buf_put_raw(&d->sender, addrlist_address(&list, 0));
-		if (!list.items[0].has_domain) {
-			buf_putc(&d->sender, '@');
-			buf_put_raw(&d->sender, d->domain);
-		}
-	}
-	if (list.count == 1 &&
-	    address_parse(buf_span(&d->sender), &parsed, d->why) < 0)
-		status = bad_sender(d);
+	status = addrlist_parse(&list, span_of(d->options->sender), d->why);
+	if (status == 0 && list.count == 0)
+		status = outcome_perm(d->why, "5.1.7", "no address");
+	if (status == 0)
+		status = mailbox_put(&d->sender, addrlist_address(&list, 0),
+		    list.items[0].has_domain, d->domain, d->why);
 	addrlist_clear(&list);
-	return status;
+	return status < 0 ? bad_sender(d) : 0;
+}
+
+static bool is_null_sender(const char *given)
+{
+	return span_trim(span_of(given)).n == 0 || strcmp(given, "<>") == 0;
 }
 
 static int set_sender(struct draft *d)
 {
 	const char *given = d->options->sender;
 
+	if (given && !is_null_sender(given))
+		return put_given_sender(d);
+	caller_load(&d->caller);
 	local_part_put(&d->own, buf_span(&d->caller.login));
 	buf_putc(&d->own, '@');
 	buf_put_raw(&d->own, d->domain);
 	if (!given)
 		buf_put_raw(&d->sender, buf_span(&d->own));
-	else if (span_trim(span_of(given)).n > 0 && strcmp(given, "<>") != 0)
-		return put_given_sender(d);
 	return d->own.overflow || d->sender.overflow ? no_memory(d) : 0;
 }
 
@@ -284,8 +281,6 @@ static int set_head(struct draft *d)
 	char id[ID_TEXT_BYTES], unique[64];
 	uint32_t dice = 0;
 
-	if (!d->options->sender || d->sender.len == 0)
-		author.gecos_name = buf_span(&d->caller.full_name);
 	id_print(id_next(0, now_utc_us()), id);
 	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
 		dice = (uint32_t)getpid();
@@ -326,7 +321,7 @@ static int begin_submission(struct draft *d)
 			    : BODY_7BIT,
 		.ret = d->options->ret,
 		.smtputf8 = needs_smtputf8(d),
-		.uid = d->caller.uid,
+		.uid = (uint32_t)getuid(),
 		.envid = span_of(d->options->envid),
 		.recipients = d->recipients.items,
 		.nrecipients = d->recipients.count,
@@ -337,7 +332,7 @@ static int begin_submission(struct draft *d)
 	buf_init(&trace_tail, 1024);
 	buf_printf(&trace_head,
 	    "Received: by %s (Outpost, from userid %u)\r\n\tid ",
-	    d->conf->localname, d->caller.uid);
+	    d->conf->localname, (uint32_t)getuid());
 	buf_printf(&trace_tail, ";\r\n\t%s", d->date);
 	e.trace_head = buf_span(&trace_head);
 	e.trace_tail = buf_span(&trace_tail);
