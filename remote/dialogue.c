@@ -94,8 +94,10 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
 		buf_puts(stream_out(&d->stream), command);
 		buf_puts(stream_out(&d->stream), "\r\n");
 	}
-	if (read_reply(d, deadline_in_ms(wait_ms), &cause) < 0)
+	if (read_reply(d, deadline_in_ms(wait_ms), &cause) < 0) {
+		d->is_broken = true;
 		return step_failed(step, &cause, why);
+	}
 	d->round_trips++;
 	if (d->reply.code == 421)
 		d->is_closing = true;
@@ -124,7 +126,7 @@ void dialogue_quit(struct dialogue *d)
 {
 	struct outcome why;
 
-	if (d->is_open && !d->is_closing && !d->stream.is_read_dead) {
+	if (d->is_open && !d->is_closing && !d->is_broken) {
 		dialogue_log(d, "smtp-command", SPAN_LITERAL("QUIT"));
 		buf_puts(stream_out(&d->stream), "QUIT\r\n");
 		(void)stream_push(&d->stream, &why);
@@ -136,5 +138,5 @@ void dialogue_close(struct dialogue *d)
 {
 	stream_close(&d->stream);
 	d->is_open = false;
-	d->is_closing = false;
+	d->is_closing = d->is_broken = false;
 }

@@ -40,6 +40,7 @@ struct dialogue {
 	struct ehlo ehlo;
 	struct reply reply; /* the last */
 	bool is_closing;    /* it said 421 */
+	bool is_broken;	    /* no reply, or nonsense: not worth a QUIT */
 	/* over all connections of the session */
 	bool is_stepwise; /* no commands ahead of their answers, no BDAT */
 	uint32_t connections, round_trips;

@@ -71,8 +71,10 @@ static int say_ehlo(struct dialogue *d, struct outcome *why)
 static int start_tls(struct dialogue *d, struct outcome *why)
 {
 	if (tls_client_start(&d->stream, d->tls, d->host->name,
-		deadline_in_ms(d->waits->tls), why) < 0)
+		deadline_in_ms(d->waits->tls), why) < 0) {
+		d->is_broken = true;
 		return -1;
+	}
 	tls_client_print(&d->stream, d->tls_text, sizeof(d->tls_text));
 	dialogue_log(d, "smtp-tls", span_of(d->tls_text));
 	return 0;
@@ -98,9 +100,11 @@ static int ask_starttls(struct dialogue *d, struct outcome *why)
 	}
 	/* What came in clear behind the 220 was put there by somebody who
 	 * wants it believed after the handshake. */
-	if (stream_input(&d->stream).n > 0)
+	if (stream_input(&d->stream).n > 0) {
+		d->is_broken = true;
 		return outcome_temp(
 		    why, "4.7.5", "STARTTLS: text in clear after the reply");
+	}
 	memset(&d->ehlo, 0, sizeof(d->ehlo));
 	if (start_tls(d, why) < 0)
 		return is_required ? -1 : TLS_FAILED;

@@ -219,8 +219,10 @@ void line_take(struct line *l)
 			handle(l, &message);
 		else if (status == 0)
 			lose_runner(l, l->has_session ? "closed" : NULL);
+		else if (errno == EPROTO)
+			cut_off(l, "sent what it may not send");
 		else
-			cut_off(l, strerror(errno));
+			lose_runner(l, strerror(errno));
 	} while (
 	    !l->is_runner_gone && line_may_take(l) && wire_has_next(l->runner));
 }

@@ -165,10 +165,9 @@ void pipeline_settle(struct pipeline *p)
 
 static bool is_uncertain(const struct pipeline *p, const struct transaction *t)
 {
-	return t->is_put && t->nawaited > 0 && t->end > 0 &&
-	       t->end <= p->d->stream.sent && !t->is_mail_refused &&
-	       !transaction_is_decided(t) && !p->d->is_closing &&
-	       !p->is_bdat_bad;
+	return t->is_put && t->end > 0 && t->end <= p->d->stream.sent &&
+	       !t->is_mail_refused && !transaction_is_decided(t) &&
+	       !p->d->is_closing && !p->is_bdat_bad;
 }
 
 static void decide_uncertain(struct pipeline *p, struct transaction *t)

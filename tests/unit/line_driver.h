@@ -178,6 +178,7 @@ static void server_handshake(struct server *s)
 static void server_step(struct server *s, const char *step)
 {
 	const char *text = step[0] && step[1] ? step + 2 : "";
+	char line[4096];
 
 	switch (step[0]) {
 	case 'A':
@@ -188,8 +189,8 @@ static void server_step(struct server *s, const char *step)
 		s->ssl = NULL;
 		break;
 	case 'S':
-		server_send(s, text);
-		server_send(s, "\r\n");
+		snprintf(line, sizeof(line), "%s\r\n", text);
+		server_send(s, line);
 		break;
 	case 'T':
 		server_send(s, text);
@@ -286,8 +287,11 @@ static int drive_listen(uint16_t *port)
 
 static void drive_start(struct drive *d, const char *const *script)
 {
+	static SSL_CTX *tls;
 	int fds[2], listener;
 
+	if (!tls)
+		tls = tls_client_new();
 	memset(d, 0, sizeof(*d));
 	listener = drive_listen(&d->port);
 	d->server = fork();
@@ -297,8 +301,7 @@ static void drive_start(struct drive *d, const char *const *script)
 	assert_int_equal(wire_pair(fds), 0);
 	d->line = fork();
 	if (d->line == 0) {
-		struct line_options options = { "test/1", tls_client_new(),
-			&quick_waits };
+		struct line_options options = { "test/1", tls, &quick_waits };
 
 		close(fds[0]);
 		alarm(LIMIT_S);
