@@ -69,15 +69,11 @@ static int parse_localname(const struct conf_option *option, const char *text,
 	return keep(&built, to, status);
 }
 
-/* "example.org", "*.example.org", "*" or "[192.0.2.1]". */
+/* "example.org", "*.example.org" or "[192.0.2.1]". */
 static int put_pattern(struct span s, struct buf *out)
 {
 	struct address literal = { .domain = s, .is_literal = true };
 
-	if (s.n == 1 && s.p[0] == '*') {
-		buf_putc(out, '*');
-		return 0;
-	}
 	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
 		return address_domain_key(&literal, out, NULL);
 	if (s.n > 2 && s.p[0] == '*' && s.p[1] == '.') {
@@ -218,7 +214,7 @@ const struct conf_kind kind_localname = {
 };
 const struct conf_kind kind_pattern = {
 	"a domain such as \"example.org\", \"*.example.org\" for all below it, "
-	"or \"*\"",
+	"or an address literal such as \"[192.0.2.1]\"",
 	false, false, parse_pattern, print_text, clear_text
 };
 const struct conf_kind kind_domain = { "a domain such as \"example.com\"",

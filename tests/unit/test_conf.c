@@ -190,7 +190,7 @@ static const char whole[] =
     "route \"Example.org\" { servers = { \"smtp://10.0.0.5:2525\" } }\n"
     "route \"*.b\xc3\xbc"
     "cher.example\" { line = bulk tls = may }\n"
-    "route \"*\" { relay = plain }\n"
+    "route \"[192.0.2.9]\" { relay = plain }\n"
     "destination \"gmail.com\" { connections = 10 }\n"
     "sender \"alice@Example.net\" { relay = plain }\n"
     "sender \"@news.example.com\" { line = bulk }\n"
@@ -363,6 +363,7 @@ static void test_values(void **state)
 	check_error("listen \"1.2.3.4:0\" { }", "1: listen: ");
 	check_error("listen ::1 { allow = { \"10.0.0.1/8\" } }", "1: allow: ");
 	check_error("route \"a b\" { line = default }", "1: route: a b is");
+	check_error("route \"*\" { line = default }", "1: route: * is not");
 	check_error("sender \"uid:-1\" { line = default }", "1: sender: ");
 }
 
