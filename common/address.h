@@ -11,7 +11,7 @@
 struct address {
 	struct span local;  /* as written, with its quotes; borrowed */
 	struct span domain; /* as written; "[...]" for a literal; borrowed */
-	bool is_utf8;       /* local part or domain has non-ASCII */
+	bool is_utf8;	    /* local part or domain has non-ASCII */
 	bool is_literal;
 };
 
@@ -23,8 +23,8 @@ int address_parse(struct span text, struct address *a, struct outcome *why);
 /* The domain in lower-case A-labels without a trailing dot ("[1.2.3.4]" and
  * "[IPv6:2001:db8::1]" in canonical form), appended to *out: the delivery's
  * destination. 0, or -1 with *why. */
-int address_domain_key(const struct address *a, struct buf *out,
-    struct outcome *why);
+int address_domain_key(
+    const struct address *a, struct buf *out, struct outcome *why);
 
 /* A host or domain name alone (not a literal): to lower-case A-labels. */
 int domain_to_ascii(struct span domain, struct buf *out, struct outcome *why);

@@ -9,16 +9,16 @@
 #include "common/outcome.h"
 
 enum {
-	REPLY_LINE_MAX = 2048,   /* bytes; 512 in the RFC, servers send more */
+	REPLY_LINE_MAX = 2048, /* bytes; 512 in the RFC, servers send more */
 	REPLY_LINES_MAX = 200,
-	REPLY_TEXT_MAX = 8192,   /* of all lines */
+	REPLY_TEXT_MAX = 8192, /* of all lines */
 };
 
 struct reply {
-	uint16_t code;    /* 200..599 */
-	char status[12];  /* RFC 2034 enhanced code, else made from code */
-	bool has_status;  /* the server gave it */
-	struct buf text;  /* lines joined by LF, printable, without codes */
+	uint16_t code;	 /* 200..599 */
+	char status[12]; /* RFC 2034 enhanced code, else made from code */
+	bool has_status; /* the server gave it */
+	struct buf text; /* lines joined by LF, printable, without codes */
 	unsigned nlines;
 };
 
