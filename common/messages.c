@@ -666,6 +666,7 @@ void filter_put(struct buf *b, const struct filter *f)
 	put_span(b, f->recipient);
 	put_span(b, f->destination);
 	put_span(b, f->line);
+	put_span(b, f->cause);
 	put_u64(b, f->older_than);
 	put_u64(b, f->newer_than);
 	put_u32(b, f->uid);
@@ -679,6 +680,7 @@ void filter_get(struct reader *r, struct filter *f)
 	f->recipient = get_line(r, ADDRESS_MAX);
 	f->destination = get_line(r, ADDRESS_MAX);
 	f->line = get_line(r, 255);
+	f->cause = get_line(r, 255);
 	f->older_than = get_u64(r);
 	f->newer_than = get_u64(r);
 	f->uid = get_u32(r);

@@ -80,7 +80,8 @@ enum message_type {
 			* MSG_ENVELOPE, MSG_LIST_END */
 	MSG_GET_BODY,  /* u64 message; answers MSG_SUBMIT_DATA...,
 			* MSG_LIST_END */
-	MSG_CHANGE,    /* change; answers MSG_CHANGE_DONE */
+	MSG_CHANGE,    /* change; answers MSG_CHANGE_DONE. Also from the
+			* runner: CHANGE_RETRY when a destination is back */
 	MSG_STATS,     /* answers MSG_STATS_DONE */
 	/* queued -> queue tool */
 	MSG_ITEM,	 /* item: one recipient of one delivery */
@@ -446,6 +447,7 @@ struct filter {
 	uint64_t id;  /* one message */
 	int8_t state; /* enum delivery_state, -1: any */
 	struct span sender, recipient, destination, line;
+	struct span cause; /* why it waits: the word in struct attempt */
 	uint64_t older_than, newer_than; /* accepted before/after; UTC s */
 	uint32_t uid;			 /* submitter; UINT32_MAX: any */
 };

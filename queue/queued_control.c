@@ -260,6 +260,11 @@ static int check_change(
 {
 	if (conn->keeper->is_stopping)
 		return outcome_temp(why, "4.3.2", "shutting down");
+	if (conn->kind == CONN_RUNNER)
+		return change->action == CHANGE_RETRY
+			   ? 0
+			   : outcome_perm(
+				 why, "5.7.1", "the runner only retries");
 	if (!conn->is_admin && change->action != CHANGE_RETRACT)
 		return outcome_perm(why, "5.7.1",
 		    "only root and the spool's owner may do this; retract "
@@ -312,7 +317,7 @@ static void change(struct conn *conn, uint64_t id, struct change *change)
 		fatal(EXIT_TRY_LATER, "no memory for a change");
 }
 
-static void on_change(struct wire *wire, struct message *message, void *arg)
+void control_on_change(struct wire *wire, struct message *message, void *arg)
 {
 	struct conn *conn = arg;
 	struct reader r = reader_of(message->payload);
@@ -379,7 +384,7 @@ const struct wire_rule control_rules[] = {
 	{ MSG_LIST, 8192, on_list },
 	{ MSG_SHOW, 8, on_show },
 	{ MSG_GET_BODY, 8, on_body },
-	{ MSG_CHANGE, 8192, on_change },
+	{ MSG_CHANGE, 8192, control_on_change },
 	{ MSG_STATS, 0, on_stats },
 	{ 0 },
 };

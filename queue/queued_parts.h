@@ -169,22 +169,33 @@ void submit_answer(struct keeper *keeper, struct request *request,
 
 /* The runner (queued_runner.c). */
 extern const struct wire_rule runner_rules[];
-void runner_lost(struct keeper *keeper);
 void runner_announce(struct keeper *keeper, uint64_t message);
 void runner_tell_changed(
     struct keeper *keeper, uint64_t message, uint16_t delivery);
 void runner_answer_claim(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
-void runner_answer_unclaim(struct keeper *keeper, struct request *request,
+
+/* What came of claims (queued_outcome.c). */
+void outcome_on_attempt(struct wire *wire, struct message *message, void *arg);
+void outcome_on_unclaim(struct wire *wire, struct message *message, void *arg);
+void outcome_unclaim(
+    struct keeper *keeper, uint64_t message, uint16_t delivery, bool is_known);
+/* An attempt of our own making, the same for all recipients of a claim. like:
+ * what it says but for these. Takes the claim over. */
+void outcome_record_ourselves(struct keeper *keeper, struct claim *claim,
+    const struct attempt *like, enum rcpt_result result, const char *reply);
+void outcome_runner_lost(struct keeper *keeper);
+void outcome_answer_unclaim(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
-void runner_answer_record(struct keeper *keeper, struct request *request,
+void outcome_answer_record(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
-void runner_stage_kept(struct keeper *keeper, struct request *request);
+void outcome_stage_kept(struct keeper *keeper, struct request *request);
 void held_record_free(struct held_record *record);
 
 /* Inspection and control (queued_control.c). */
 extern const struct wire_rule control_rules[];
 void control_on_low(struct conn *conn);
+void control_on_change(struct wire *wire, struct message *message, void *arg);
 void control_answer_change(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
 

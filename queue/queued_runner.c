@@ -1,16 +1,8 @@
-/* The runner's connection: what is due, claims and jobs, outcomes.
- *
- * An outcome is kept until it is on disk, whatever the disk says. A runner
- * that goes away leaves claims behind of which nobody knows what came: they
- * are recorded as uncertain and are due again.
- */
+/* The runner's connection: announcements, the due index, claims and jobs. */
 #include "queue/queued_parts.h"
 
 #include "common/id.h"
 #include "common/log.h"
-
-#include <stdlib.h>
-#include <unistd.h>
 
 enum {
 	WINDOW_MAX = 1 << 20,
@@ -166,190 +158,6 @@ static void on_claim(struct wire *wire, struct message *message, void *arg)
 		fatal(EXIT_TRY_LATER, "no memory for a claim");
 }
 
-static void stage_unclaim(struct keeper *keeper, struct conn *conn,
-    uint64_t message, uint16_t delivery)
-{
-	struct request request = { .kind = REQUEST_UNCLAIM,
-		.conn = conn,
-		.message = message,
-		.delivery = delivery };
-
-	if (spool_stage_unclaim(keeper->spool, message, delivery) < 0)
-		return;
-	if (!group_add(keeper, &request))
-		group_keep(keeper, &request);
-}
-
-static void on_unclaim(struct wire *wire, struct message *message, void *arg)
-{
-	struct conn *conn = arg;
-	struct reader r = reader_of(message->payload);
-	uint64_t id = get_u64(&r);
-	uint16_t delivery = get_u16(&r);
-
-	(void)wire;
-	if (!reader_is_done(&r)) {
-		conn_cut(conn, "malformed unclaim");
-		return;
-	}
-	free(claims_take(&conn->keeper->claims, id, delivery));
-	stage_unclaim(conn->keeper, conn, id, delivery);
-}
-
-void runner_answer_unclaim(struct keeper *keeper, struct request *request,
-    const struct outcome *failure)
-{
-	if (failure)
-		group_keep(keeper, request);
-}
-
-/* --- outcomes ------------------------------------------------------------- */
-
-void held_record_free(struct held_record *record)
-{
-	if (!record)
-		return;
-	attempt_free(&record->attempt);
-	free(record->claim);
-	free(record);
-}
-
-static void keep_record(struct keeper *keeper, struct request *request)
-{
-	group_keep(keeper, request);
-	request->record = NULL; /* kept has it now */
-}
-
-static void stage_record(struct keeper *keeper, struct request *request)
-{
-	const struct attempt *attempt = &request->record->attempt;
-
-	if (spool_stage_attempt(keeper->spool, attempt) < 0) {
-		log_warn("outcome-without-claim", "id",
-		    id_text(attempt->message), NULL);
-		if (request->conn)
-			wire_send(request->conn->wire, MSG_RECORDED,
-			    request->id, (struct span){ NULL, 0 });
-		held_record_free(request->record);
-		return;
-	}
-	if (!group_add(keeper, request))
-		fatal(EXIT_TRY_LATER, "no memory for an outcome");
-}
-
-/* The frame is the wire's: keep its bytes, and the attempt that points into
- * them. NULL: malformed. */
-static struct held_record *record_new(struct span payload)
-{
-	struct held_record *record = calloc(1, sizeof(*record) + payload.n);
-	struct reader r;
-
-	if (!record)
-		fatal(EXIT_TRY_LATER, "no memory for an outcome");
-	if (payload.n > 0)
-		memcpy(record->payload, payload.p, payload.n);
-	r = reader_of((struct span){ record->payload, payload.n });
-	if (attempt_get(&r, &record->attempt) < 0) {
-		free(record);
-		return NULL;
-	}
-	if (reader_is_done(&r))
-		return record;
-	held_record_free(record);
-	return NULL;
-}
-
-static void on_outcome(struct wire *wire, struct message *message, void *arg)
-{
-	struct conn *conn = arg;
-	struct held_record *record = record_new(message->payload);
-	struct request request = { .kind = REQUEST_RECORD,
-		.conn = conn,
-		.id = message->id,
-		.record = record };
-
-	(void)wire;
-	if (!record) {
-		conn_cut(conn, "malformed outcome");
-		return;
-	}
-	record->claim = claims_take(&conn->keeper->claims,
-	    record->attempt.message, record->attempt.delivery);
-	stage_record(conn->keeper, &request);
-}
-
-void runner_answer_record(struct keeper *keeper, struct request *request,
-    const struct outcome *failure)
-{
-	if (failure)
-		keep_record(keeper, request);
-	else if (request->conn)
-		wire_send(request->conn->wire, MSG_RECORDED, request->id,
-		    (struct span){ NULL, 0 });
-}
-
-void runner_stage_kept(struct keeper *keeper, struct request *request)
-{
-	if (request->kind == REQUEST_RECORD)
-		stage_record(keeper, request);
-	else
-		stage_unclaim(
-		    keeper, request->conn, request->message, request->delivery);
-}
-
-/* An attempt of our own making, the same for all recipients of a claim. Takes
- * the claim over. */
-static void record_ourselves(struct keeper *keeper, struct claim *claim,
-    const struct attempt *like, enum rcpt_result result, const char *reply)
-{
-	struct held_record *record = calloc(1, sizeof(*record));
-	struct rcpt_outcome *outcomes =
-	    calloc(claim->nrecipients + 1U, sizeof(*outcomes));
-	uint8_t *reports = calloc(claim->nrecipients + 1U, 1);
-	struct request request = { .kind = REQUEST_RECORD };
-
-	if (!record || !outcomes || !reports)
-		fatal(EXIT_TRY_LATER, "no memory for an outcome");
-	for (uint16_t i = 0; i < claim->nrecipients; i++)
-		outcomes[i] = (struct rcpt_outcome){
-			.index = claim->indexes[i],
-			.result = (uint8_t)result,
-			.status = "4.3.0",
-			.reply = span_of(reply),
-		};
-	record->attempt = *like;
-	record->attempt.message = claim->message;
-	record->attempt.delivery = claim->delivery;
-	record->attempt.reports = reports;
-	record->attempt.result.recipients = outcomes;
-	record->attempt.result.nrecipients = claim->nrecipients;
-	record->claim = claim;
-	request.record = record;
-	stage_record(keeper, &request);
-}
-
-void runner_lost(struct keeper *keeper)
-{
-	const struct attempt like = { .next_try_ms = now_utc_us() / 1000,
-		.counts = true,
-		.cause = SPAN_LITERAL("uncertain") };
-	struct claim *claim;
-
-	keeper->window = 0;
-	keeper->is_more_told = false;
-	if (!keeper->spool)
-		return;
-	while ((claim = claims_take_any(&keeper->claims)) != NULL) {
-		if (claim->claim_for == CLAIM_DELIVER) {
-			record_ourselves(keeper, claim, &like, RCPT_UNCERTAIN,
-			    "the runner was lost during the attempt");
-			continue;
-		}
-		stage_unclaim(keeper, NULL, claim->message, claim->delivery);
-		free(claim);
-	}
-}
-
 /* --- jobs ----------------------------------------------------------------- */
 
 /* A report may be about more recipients than a frame holds: the rest gets the
@@ -417,7 +225,7 @@ static void put_off(struct keeper *keeper, const struct request *request,
 	job.nrecipients = indexes.count;
 	if (claims_add(&keeper->claims, &job, CLAIM_DELIVER) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for a claim");
-	record_ourselves(keeper,
+	outcome_record_ourselves(keeper,
 	    claims_take(&keeper->claims, job.message, job.delivery), &like,
 	    RCPT_DEFERRED, "the spool cannot read the message");
 }
@@ -451,16 +259,17 @@ void runner_answer_claim(struct keeper *keeper, struct request *request,
 	if (request->conn)
 		give_job(keeper, request);
 	else
-		stage_unclaim(
-		    keeper, NULL, request->message, request->delivery);
+		outcome_unclaim(
+		    keeper, request->message, request->delivery, true);
 }
 
 const struct wire_rule runner_rules[] = {
 	{ MSG_WINDOW, 4, on_window },
 	{ MSG_DUE, 64, on_due },
 	{ MSG_CLAIM, 11, on_claim },
-	{ MSG_UNCLAIM, 10, on_unclaim },
-	{ MSG_OUTCOME, WIRE_FRAME_MAX, on_outcome },
+	{ MSG_UNCLAIM, 10, outcome_on_unclaim },
+	{ MSG_OUTCOME, WIRE_FRAME_MAX, outcome_on_attempt },
+	{ MSG_CHANGE, 8192, control_on_change },
 	{ MSG_SUBMIT, WIRE_FRAME_MAX, submit_on_begin },
 	{ MSG_SUBMIT_DATA, DATA_CHUNK_MAX, submit_on_data },
 	{ MSG_SUBMIT_END, 8, submit_on_end },
