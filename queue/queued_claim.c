@@ -65,52 +65,43 @@ int claims_add(
 	return 0;
 }
 
+static struct claim *take(struct claims *claims, struct claim **link)
+{
+	struct claim *claim = *link;
+
+	if (!claim)
+		return NULL;
+	*link = claim->next;
+	claims->count--;
+	return claim;
+}
+
 struct claim *claims_take(
     struct claims *claims, uint64_t message, uint16_t delivery)
 {
 	struct claim **link = &claims->buckets[bucket_of(message)];
 
-	for (; *link; link = &(*link)->next) {
-		struct claim *claim = *link;
-
-		if (claim->message != message || claim->delivery != delivery)
-			continue;
-		*link = claim->next;
-		claims->count--;
-		return claim;
-	}
-	return NULL;
+	while (*link &&
+	       ((*link)->message != message || (*link)->delivery != delivery))
+		link = &(*link)->next;
+	return take(claims, link);
 }
 
-void claims_settle(struct claims *claims, uint64_t message)
+struct claim *claims_take_report(struct claims *claims, uint64_t message)
 {
 	struct claim **link = &claims->buckets[bucket_of(message)];
 
-	while (*link) {
-		struct claim *claim = *link;
-
-		if (claim->message != message ||
-		    claim->claim_for != CLAIM_REPORT) {
-			link = &claim->next;
-			continue;
-		}
-		*link = claim->next;
-		claims->count--;
-		free(claim);
-	}
+	while (*link && ((*link)->message != message ||
+			    (*link)->claim_for != CLAIM_REPORT))
+		link = &(*link)->next;
+	return take(claims, link);
 }
 
 struct claim *claims_take_any(struct claims *claims)
 {
-	for (size_t i = 0; claims->count > 0 && i < CLAIM_BUCKETS; i++) {
-		struct claim *claim = claims->buckets[i];
-
-		if (!claim)
-			continue;
-		claims->buckets[i] = claim->next;
-		claims->count--;
-		return claim;
-	}
+	for (size_t i = 0; claims->count > 0 && i < CLAIM_BUCKETS; i++)
+		if (claims->buckets[i])
+			return take(claims, &claims->buckets[i]);
 	return NULL;
 }
 

@@ -28,8 +28,8 @@ int claims_add(
 /* Out of the table, to be freed by the caller with free(); NULL: none. */
 struct claim *claims_take(
     struct claims *claims, uint64_t message, uint16_t delivery);
-/* The message's report is on disk, which ends the claims for it. */
-void claims_settle(struct claims *claims, uint64_t message);
+/* One that was made for the message's report. */
+struct claim *claims_take_report(struct claims *claims, uint64_t message);
 /* Any one, out of the table; NULL when none is left. */
 struct claim *claims_take_any(struct claims *claims);
 /* The claim's recipient of this index: its address, or NULL. */

@@ -130,7 +130,7 @@ void conn_drop(struct conn *conn)
 	wire_free(conn->wire);
 	if (keeper->runner == conn) {
 		keeper->runner = NULL;
-		runner_lost(keeper);
+		outcome_runner_lost(keeper);
 	}
 	conn_accept_more(keeper);
 	free(conn->open);

@@ -17,8 +17,8 @@ static void (*const answers[])(struct keeper *keeper, struct request *request,
     const struct outcome *failure) = {
 	[REQUEST_MESSAGE] = submit_answer,
 	[REQUEST_CLAIM] = runner_answer_claim,
-	[REQUEST_UNCLAIM] = runner_answer_unclaim,
-	[REQUEST_RECORD] = runner_answer_record,
+	[REQUEST_UNCLAIM] = outcome_answer_unclaim,
+	[REQUEST_RECORD] = outcome_answer_record,
 	[REQUEST_CHANGE] = control_answer_change,
 };
 
@@ -86,7 +86,7 @@ static void stage_kept(void *arg)
 	for (size_t i = 0; i < kept.count; i++) {
 		if (kept.items[i].conn)
 			kept.items[i].conn->nrequests--;
-		runner_stage_kept(keeper, &kept.items[i]);
+		outcome_stage_kept(keeper, &kept.items[i]);
 	}
 	free(kept.items);
 }

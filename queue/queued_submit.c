@@ -313,6 +313,18 @@ void submit_on_abort(struct wire *wire, struct message *message, void *arg)
 		transaction_free(conn->keeper, take_out(conn, link));
 }
 
+/* The spool has ended the claims of what the report names; any other made for
+ * it is given back. */
+static void end_claims(struct keeper *keeper, uint64_t about)
+{
+	struct claim *claim;
+
+	while ((claim = claims_take_report(&keeper->claims, about)) != NULL) {
+		outcome_unclaim(keeper, claim->message, claim->delivery, false);
+		free(claim);
+	}
+}
+
 void submit_answer(struct keeper *keeper, struct request *request,
     const struct outcome *failure)
 {
@@ -329,6 +341,6 @@ void submit_answer(struct keeper *keeper, struct request *request,
 	if (failure)
 		return;
 	if (request->transaction->about != 0)
-		claims_settle(&keeper->claims, request->transaction->about);
+		end_claims(keeper, request->transaction->about);
 	runner_announce(keeper, request->message);
 }
