@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { TOOL_TIME_MAX = 32, TOOL_SHORT_MAX = 16 };
+enum { TOOL_TIME_MAX = 32, TOOL_SHORT_MAX = 32 };
 
 /* "2026-11-22T02:34:28Z" (RFC 3339, UTC). */
 void text_time(uint64_t utc_s, char out[TOOL_TIME_MAX]);
