@@ -245,7 +245,7 @@ struct aliases *aliases_load(const char *path,
     void (*report)(const char *path, unsigned line, const char *what),
     struct alias_counts *counts, struct outcome *why)
 {
-	struct alias_counts unwanted;
+	struct alias_counts unwanted = { 0 };
 	struct reading r = { .counts = counts ? counts : &unwanted,
 		.path = path,
 		.report = report };

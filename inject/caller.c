@@ -69,5 +69,7 @@ struct span caller_name_wanted(void)
 	for (size_t i = 0; i < name.n; i++)
 		if (iscntrl((unsigned char)name.p[i]))
 			return (struct span){ 0 };
-	return name.n > NAME_MAX_BYTES ? (struct span){ 0 } : name;
+	if (name.n > NAME_MAX_BYTES)
+		name.n = 0;
+	return name;
 }
