@@ -174,6 +174,8 @@ void schedule_free(struct schedule *s); /* NULL is fine */
 int schedule_add_group(struct schedule *s, const char *name, unsigned count,
     unsigned messages_per_connection);
 const char *schedule_group_name(const struct line *line);
+/* Where its session goes; NULL: it has none. */
+struct destination *schedule_line_destination(const struct line *line);
 /* Each line of each group, in order. */
 void schedule_each_line(
     struct schedule *s, void (*visit)(struct line *line, void *arg), void *arg);
@@ -193,6 +195,7 @@ enum added {
  * NULL. */
 enum added schedule_add(struct schedule *s, uint64_t now,
     const struct waiting *w, struct destination *d, int group);
+struct destination *schedule_delivery_destination(const struct delivery *d);
 struct delivery *schedule_find(
     const struct schedule *s, uint64_t message, uint16_t number);
 /* Changed or gone in the index: forget it unless it is claimed. */
@@ -250,6 +253,9 @@ uint64_t schedule_wake(const struct schedule *s);
 bool schedule_refill(struct schedule *s, struct due_key *from);
 /* While reading so: it has room for still more. */
 bool schedule_refill_more(const struct schedule *s);
+
+bool schedule_is_on(const struct schedule *s);
+size_t schedule_in_memory(const struct schedule *s);
 
 struct schedule_counts {
 	size_t in_memory, waiting, given, recording, awaiting;

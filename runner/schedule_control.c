@@ -87,6 +87,16 @@ void schedule_stop(struct schedule *s)
 	apply(s);
 }
 
+bool schedule_is_on(const struct schedule *s)
+{
+	return !s->is_off;
+}
+
+size_t schedule_in_memory(const struct schedule *s)
+{
+	return s->deliveries.count;
+}
+
 static void count_down(struct table_link *link, void *arg)
 {
 	const struct destination *d = TABLE_OF(link, struct destination, link);

@@ -51,6 +51,16 @@ const char *schedule_group_name(const struct line *line)
 	return line->group->name;
 }
 
+struct destination *schedule_delivery_destination(const struct delivery *d)
+{
+	return d->flow ? d->flow->destination : NULL;
+}
+
+struct destination *schedule_line_destination(const struct line *line)
+{
+	return line->flow ? line->flow->destination : NULL;
+}
+
 void schedule_each_line(
     struct schedule *s, void (*visit)(struct line *line, void *arg), void *arg)
 {

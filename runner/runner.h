@@ -1,0 +1,92 @@
+/* The runner daemon: what its files share. The schedule decides; here its
+ * events come from the peers and its decisions go to them. */
+#ifndef RUNNER_RUNNER_H
+#define RUNNER_RUNNER_H
+
+#include "common/child.h"
+#include "runner/intake.h"
+#include "runner/schedule.h"
+#include "runner/task.h"
+#include "runner/way.h"
+
+enum {
+	RUNNER_WINDOW = 20000, /* deliveries in memory */
+	RESOLVES_MAX = 512,    /* questions that wait for their answer */
+	CONTROLS_MAX = 32,     /* clients of the control socket */
+};
+
+struct asked {				 /* one question to the resolver */
+	struct destination *destination; /* NULL: free */
+	uint64_t id;
+	size_t query;
+};
+
+struct control {
+	struct runner *runner;
+	struct wire *wire; /* NULL: free */
+	bool is_admin;
+};
+
+struct runner {
+	struct child *child;
+	struct loop *loop;
+	const struct conf *conf;
+	struct schedule *schedule;
+	struct intake intake;
+	struct tasks tasks;
+	struct wire *keeper, *resolver, *spawner;
+	struct asked asked[RESOLVES_MAX];
+	size_t nasked;
+	uint64_t last_asked, last_due;
+	TAILQ_HEAD(, want) wants; /* destinations not asked for yet */
+	struct timer wake, grace;
+	struct control controls[CONTROLS_MAX];
+	int listener;
+	TAILQ_HEAD(, wake) wakes; /* the first is being asked for */
+	struct cursor waking;
+	bool is_running, is_stopping, is_waking;
+	struct buf scratch;
+	uint64_t random;
+};
+
+int runner_main(int argc, char **argv);
+uint64_t runner_utc_ms(void);
+uint64_t runner_random(struct runner *runner);
+/* When stopping: nothing is left to wait for? */
+void runner_check_stopped(struct runner *runner);
+
+/* runner_keeper.c */
+void keeper_connect(struct runner *runner, int fd);
+void keeper_read(struct runner *runner);
+/* Claim for a decision: GIVE, REFUSE, REPORT. */
+void keeper_claim(struct runner *runner, const struct decision *decision,
+    enum task_kind kind);
+void keeper_unclaim(struct runner *runner, const struct delivery *d);
+void keeper_wake(struct runner *runner, const struct destination *d);
+void keeper_clear(struct runner *runner);
+
+/* runner_attempt.c: from results to records */
+void attempt_result(
+    struct runner *runner, struct task *task, const struct result *result);
+/* The line died with it. */
+void attempt_line_died(
+    struct runner *runner, struct task *task, const char *line);
+/* Its destination is down or dead. */
+void attempt_refused(struct runner *runner, struct task *task);
+/* Whether the result fits the task: else the line is cut off. */
+bool attempt_fits(const struct task *task, const struct result *result);
+
+/* runner_report.c */
+void report_job(
+    struct runner *runner, struct task *task, const struct job *job);
+
+/* runner_resolve.c */
+void resolver_connect(struct runner *runner, int fd);
+void resolver_ask(struct runner *runner, struct destination *d);
+void resolver_clear(struct runner *runner);
+
+/* runner_control.c */
+void control_listen(struct runner *runner, int fd);
+void control_clear(struct runner *runner);
+
+#endif

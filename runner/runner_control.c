@@ -1,0 +1,199 @@
+/* The control socket: what "outpost status", "outpost lines" and "outpost
+ * outbound" ask. Anyone may look; root and our own user may change. */
+#include "runner/runner.h"
+
+#include "runner/lines.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SCOPE_MAX = 1024 };
+
+static void send_empty(struct wire *wire, uint16_t type, uint64_t id)
+{
+	wire_send(wire, type, id, (struct span){ NULL, 0 });
+}
+
+static void drop_client(struct control *client)
+{
+	struct wire *wire = client->wire;
+
+	client->wire = NULL;
+	wire_free(wire);
+}
+
+/* --- status ----------------------------------------------------------------*/
+
+static json_t *status_object(struct runner *runner)
+{
+	struct schedule_counts n;
+
+	schedule_count(runner->schedule, &n);
+	return json_pack(
+	    "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "program", "outpost-runner", "outbound",
+	    schedule_is_on(runner->schedule), "window",
+	    (json_int_t)RUNNER_WINDOW, "in_memory", (json_int_t)n.in_memory,
+	    "waiting", (json_int_t)n.waiting, "active", (json_int_t)n.given,
+	    "recording", (json_int_t)n.recording, "reports",
+	    (json_int_t)n.awaiting, "lines_busy", (json_int_t)n.lines_busy,
+	    "lines", (json_int_t)n.lines, "destinations",
+	    (json_int_t)n.destinations, "destinations_down",
+	    (json_int_t)n.down);
+}
+
+static void on_status(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct runner *runner = client->runner;
+	json_t *object = status_object(runner);
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	if (text) {
+		buf_reset(&runner->scratch);
+		put_span(&runner->scratch, span_of(text));
+		wire_send(wire, MSG_STATUS_LINE, message->id,
+		    buf_span(&runner->scratch));
+	}
+	free(text);
+	json_decref(object);
+	send_empty(wire, MSG_END, message->id);
+}
+
+/* --- lines -----------------------------------------------------------------*/
+
+struct listing {
+	struct control *client;
+	uint64_t id;
+};
+
+static void send_line(struct line *line, void *arg)
+{
+	const struct listing *listing = arg;
+	struct buf *scratch = &listing->client->runner->scratch;
+	struct line_info info;
+
+	line_describe(line, &info);
+	buf_reset(scratch);
+	line_info_put(scratch, &info);
+	wire_send(
+	    listing->client->wire, MSG_LINE, listing->id, buf_span(scratch));
+}
+
+static void on_lines(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct listing listing = { client, message->id };
+
+	schedule_each_line(client->runner->schedule, send_line, &listing);
+	send_empty(wire, MSG_END, message->id);
+}
+
+/* --- outbound --------------------------------------------------------------*/
+
+static void fail(
+    struct control *client, uint64_t id, const char *status, const char *detail)
+{
+	struct buf *scratch = &client->runner->scratch;
+	struct outcome why;
+
+	outcome_perm(&why, status, "%s", detail);
+	buf_reset(scratch);
+	outcome_put(scratch, &why);
+	wire_send(client->wire, MSG_FAILED, id, buf_span(scratch));
+}
+
+static void on_outbound(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct reader r = reader_of(message->payload);
+	bool on = get_u8(&r);
+	struct span scope = get_span(&r);
+
+	if (!reader_is_done(&r)) {
+		drop_client(client);
+		return;
+	}
+	if (!client->is_admin) {
+		fail(client, message->id, "5.7.1",
+		    "only root and Outpost's own user may do this");
+		return;
+	}
+	if (!schedule_outbound(client->runner->schedule, scope, on)) {
+		fail(client, message->id, "5.5.4",
+		    "no such line group or destination");
+		return;
+	}
+	log_event("outbound", "scope", scope.n ? log_escape(scope) : "all",
+	    "now", on ? "on" : "off", NULL);
+	send_empty(wire, MSG_END, message->id);
+}
+
+/* --- clients ---------------------------------------------------------------*/
+
+static const struct wire_rule rules[] = {
+	{ MSG_STATUS, 0, on_status },
+	{ MSG_LINES, 0, on_lines },
+	{ MSG_DO_OUTBOUND, SCOPE_MAX, on_outbound },
+	{ 0 },
+};
+
+static void on_client_closed(struct wire *wire, const char *why, void *arg)
+{
+	(void)wire;
+	(void)why;
+	drop_client(arg);
+}
+
+static struct control *free_client(struct runner *runner)
+{
+	for (size_t i = 0; i < CONTROLS_MAX; i++)
+		if (!runner->controls[i].wire)
+			return &runner->controls[i];
+	return NULL;
+}
+
+static void on_accept(int fd, uint32_t events, void *arg)
+{
+	struct runner *runner = arg;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct control *client = free_client(runner);
+	uint32_t uid, gid;
+	int32_t pid;
+
+	(void)events;
+	if (peer < 0)
+		return;
+	if (!client) {
+		close(peer);
+		return;
+	}
+	client->runner = runner;
+	client->wire = wire_new(
+	    runner->loop, peer, "control", rules, on_client_closed, client);
+	if (!client->wire)
+		return;
+	client->is_admin = wire_peer(client->wire, &uid, &gid, &pid) == 0 &&
+			   (uid == 0 || uid == getuid());
+}
+
+void control_listen(struct runner *runner, int fd)
+{
+	if (runner->listener >= 0 ||
+	    loop_add(runner->loop, fd, EPOLLIN, on_accept, runner) < 0) {
+		close(fd);
+		return;
+	}
+	runner->listener = fd;
+}
+
+void control_clear(struct runner *runner)
+{
+	for (size_t i = 0; i < CONTROLS_MAX; i++)
+		if (runner->controls[i].wire)
+			drop_client(&runner->controls[i]);
+	if (runner->listener >= 0)
+		close(runner->listener);
+}

@@ -1,0 +1,484 @@
+/* The keeper's connection: what is due comes in, claims and outcomes go out.
+ * With the keeper its claims are gone: then everything in memory is dropped,
+ * the lines are let go, and a new keeper is read from the start. */
+#include "runner/runner.h"
+
+#include "common/id.h"
+#include "runner/lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { REPORT_AGAIN_MS = 60000, WAKES_MAX = 1000, WAKE_PAGE = 1000 };
+
+/* Mail of one destination to be retried, for one cause. */
+struct wake {
+	TAILQ_ENTRY(wake) entry;
+	const char *cause;
+	char domain[]; /* "": of any */
+};
+
+static const char *const wake_causes[] = { "connect", "suspended", "dns" };
+
+static void send_pair(
+    struct runner *runner, uint16_t type, const struct delivery *d)
+{
+	buf_reset(&runner->scratch);
+	put_u64(&runner->scratch, d->message);
+	put_u16(&runner->scratch, d->number);
+	wire_send(runner->keeper, type, 0, buf_span(&runner->scratch));
+}
+
+/* --- reading the index
+ * ------------------------------------------------------*/
+
+void keeper_read(struct runner *runner)
+{
+	size_t in_memory = schedule_in_memory(runner->schedule);
+	struct due_query query;
+	uint32_t credit;
+
+	if (runner->is_stopping)
+		return;
+	credit = intake_grant(&runner->intake, in_memory);
+	buf_reset(&runner->scratch);
+	put_u32(&runner->scratch, credit);
+	if (credit > 0)
+		wire_send(
+		    runner->keeper, MSG_WINDOW, 0, buf_span(&runner->scratch));
+	if (!intake_read(&runner->intake, runner_utc_ms(), in_memory,
+		runner->schedule, &query))
+		return;
+	buf_reset(&runner->scratch);
+	due_query_put(&runner->scratch, &query);
+	wire_send(runner->keeper, MSG_DUE, ++runner->last_due,
+	    buf_span(&runner->scratch));
+}
+
+/* The destination with its way, made when it is new. */
+static struct destination *find_destination(
+    struct runner *runner, const struct waiting *w, size_t *group)
+{
+	struct route_query query = { w->domain, w->sender, w->line, w->uid };
+	struct destination *d;
+	struct route route;
+	struct outcome why;
+	bool is_new;
+
+	if (route_find(runner->conf, &query, &route, &why) < 0) {
+		log_warn("no-route", "id", id_text(w->message), "domain",
+		    log_escape(w->domain), "why", why.detail, NULL);
+		return NULL;
+	}
+	*group = route.group;
+	d = schedule_destination(
+	    runner->schedule, route.key, route.connections, &is_new);
+	if (d && !d->owned)
+		d->owned = way_new(&route, w->domain);
+	return d && d->owned ? d : NULL;
+}
+
+static void take(struct runner *runner, const struct waiting *w)
+{
+	uint64_t now = runner_utc_ms();
+	struct destination *d = NULL;
+	size_t group = 0;
+
+	if (w->due_ms > now) {
+		intake_due_at(&runner->intake, w->due_ms);
+		return;
+	}
+	if (!(w->flags & WAITING_REPORT)) {
+		d = find_destination(runner, w, &group);
+		if (!d)
+			return; /* read again in a while */
+	}
+	if (schedule_add(runner->schedule, now_monotonic_ms(), w, d,
+		(int)group) == ADDED_FAILED)
+		log_warn("no-memory", "id", id_text(w->message), NULL);
+}
+
+/* The keeper is ours, yet never trusted with our memory. */
+static void cut_off(struct runner *runner, const char *why);
+
+static void on_waiting(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct reader r = reader_of(message->payload);
+	struct waiting w;
+
+	(void)wire;
+	waiting_get(&r, &w);
+	if (!reader_is_done(&r)) {
+		cut_off(runner, "malformed waiting");
+		return;
+	}
+	intake_waiting(&runner->intake, &w, message->id == 0);
+	if (!runner->is_stopping)
+		take(runner, &w);
+}
+
+static void on_due_end(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct reader r = reader_of(message->payload);
+	uint64_t next_due_ms = get_u64(&r);
+	bool has_more = get_u8(&r);
+
+	(void)wire;
+	if (!reader_is_done(&r))
+		cut_off(runner, "malformed end of due");
+	else if (message->id == runner->last_due)
+		intake_end(&runner->intake, next_due_ms, has_more);
+}
+
+static void on_more(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+
+	(void)wire;
+	(void)message;
+	runner->intake.credit = 0;
+	intake_want(&runner->intake);
+}
+
+static void on_changed(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct reader r = reader_of(message->payload);
+	uint64_t id = get_u64(&r);
+	uint16_t delivery = get_u16(&r);
+
+	(void)wire;
+	if (!reader_is_done(&r)) {
+		cut_off(runner, "malformed change");
+		return;
+	}
+	schedule_remove(runner->schedule, id, delivery);
+	intake_want(&runner->intake);
+}
+
+/* --- claims and records ----------------------------------------------------*/
+
+void keeper_claim(
+    struct runner *runner, const struct decision *decision, enum task_kind kind)
+{
+	struct delivery *d = decision->delivery;
+	struct task *task = task_new(&runner->tasks, (uint8_t)kind, d);
+
+	if (!task)
+		fatal(EXIT_TRY_LATER, "no memory for a claim");
+	if (decision->line)
+		line_expects(decision->line, task);
+	buf_reset(&runner->scratch);
+	put_u64(&runner->scratch, d->message);
+	put_u16(&runner->scratch, d->number);
+	put_u8(&runner->scratch,
+	    kind == TASK_REPORT ? CLAIM_REPORT : CLAIM_DELIVER);
+	wire_send(
+	    runner->keeper, MSG_CLAIM, task->id, buf_span(&runner->scratch));
+}
+
+void keeper_unclaim(struct runner *runner, const struct delivery *d)
+{
+	send_pair(runner, MSG_UNCLAIM, d);
+}
+
+static void put_back(struct runner *runner, struct task *task)
+{
+	struct delivery *d = task->delivery;
+
+	line_expects_not(task);
+	keeper_unclaim(runner, d);
+	if (task->kind == TASK_REPORT)
+		schedule_report_later(
+		    runner->schedule, now_monotonic_ms() + REPORT_AGAIN_MS, d);
+	else
+		schedule_put_back(
+		    runner->schedule, now_monotonic_ms(), d, false);
+	task_end(&runner->tasks, task);
+}
+
+static void take_job(struct runner *runner, struct task *task,
+    struct message *message, const struct job *job)
+{
+	if (runner->is_stopping) {
+		put_back(runner, task);
+		return;
+	}
+	if (task->kind == TASK_REPORT) {
+		report_job(runner, task, job);
+		return;
+	}
+	if (task_keep_job(task, job) < 0)
+		fatal(EXIT_TRY_LATER, "no memory for a job");
+	if (task->kind == TASK_REFUSE)
+		attempt_refused(runner, task);
+	else if (!line_deliver(task, message))
+		put_back(runner, task);
+}
+
+static void on_job(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct task *task = task_find(&runner->tasks, message->id);
+	struct reader r = reader_of(message->payload);
+	struct job job;
+
+	(void)wire;
+	if (!task || task->state != TASK_CLAIMING) {
+		cut_off(runner, "a job that was not claimed");
+		return;
+	}
+	if (job_get(&r, &job) < 0) {
+		cut_off(runner, "malformed job");
+		return;
+	}
+	if (reader_is_done(&r) && job.message == task->delivery->message &&
+	    job.nrecipients > 0 &&
+	    (task->kind == TASK_REPORT ||
+		job.nrecipients <= RCPTS_PER_DELIVERY))
+		take_job(runner, task, message, &job);
+	else
+		cut_off(runner, "a job that does not fit its claim");
+	job_free(&job);
+}
+
+static void forget(struct runner *runner, struct task *task)
+{
+	line_expects_not(task);
+	schedule_forget(runner->schedule, now_monotonic_ms(), task->delivery);
+	task_end(&runner->tasks, task);
+}
+
+/* Another had it, or it changed meanwhile. What the index says now is read
+ * in a while. */
+static void on_gone(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct task *task = task_find(&runner->tasks, message->id);
+
+	(void)wire;
+	if (!task || task->state != TASK_CLAIMING) {
+		cut_off(runner, "gone what was not claimed");
+		return;
+	}
+	forget(runner, task);
+	intake_sweep_soon(&runner->intake, runner_utc_ms());
+}
+
+static void on_recorded(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct task *task = task_find(&runner->tasks, message->id);
+
+	(void)wire;
+	if (!task || task->state != TASK_RECORDING) {
+		cut_off(runner, "recorded what was not sent");
+		return;
+	}
+	if (!task->has_report) {
+		forget(runner, task);
+		return;
+	}
+	schedule_await_report(
+	    runner->schedule, now_monotonic_ms(), task->delivery);
+	task_end(&runner->tasks, task);
+}
+
+/* --- reports ---------------------------------------------------------------*/
+
+static void on_accepted(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct task *task = task_find(&runner->tasks, message->id);
+	struct reader r = reader_of(message->payload);
+	uint64_t id = get_u64(&r);
+
+	(void)wire;
+	if (!task || task->state != TASK_SUBMITTING) {
+		cut_off(runner, "accepted what was not sent");
+		return;
+	}
+	log_event("report", "id", id_text(id), "about",
+	    id_text(task->delivery->message), NULL);
+	forget(runner, task);
+	/* recipients of it that still wait were left out of the schedule */
+	intake_want(&runner->intake);
+}
+
+static void on_refused(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct task *task = task_find(&runner->tasks, message->id);
+	struct reader r = reader_of(message->payload);
+	struct outcome why;
+
+	(void)wire;
+	outcome_get(&r, &why);
+	if (!task || task->state != TASK_SUBMITTING || !reader_is_done(&r)) {
+		cut_off(runner, "refused what was not sent");
+		return;
+	}
+	log_warn("report-refused", "about", id_text(task->delivery->message),
+	    "status", why.status, "why", why.detail, NULL);
+	put_back(runner, task);
+}
+
+/* --- waking what waited for a destination
+ * ------------------------------------*/
+
+static void ask_wake(struct runner *runner)
+{
+	const struct wake *wake = TAILQ_FIRST(&runner->wakes);
+	struct change change = { .action = CHANGE_RETRY,
+		.after = runner->waking,
+		.max = WAKE_PAGE,
+		.filter = { .state = STATE_DEFERRED, .uid = UINT32_MAX } };
+
+	if (!wake || runner->is_waking)
+		return;
+	change.filter.destination = span_of(wake->domain);
+	change.filter.cause = span_of(wake->cause);
+	buf_reset(&runner->scratch);
+	change_put(&runner->scratch, &change);
+	wire_send(runner->keeper, MSG_CHANGE, 0, buf_span(&runner->scratch));
+	runner->is_waking = true;
+}
+
+static void drop_wake(struct runner *runner)
+{
+	struct wake *wake = TAILQ_FIRST(&runner->wakes);
+
+	TAILQ_REMOVE(&runner->wakes, wake, entry);
+	free(wake);
+	runner->waking = (struct cursor){ 0 };
+}
+
+static void add_wake(
+    struct runner *runner, const char *domain, const char *cause)
+{
+	struct wake *wake = malloc(sizeof(*wake) + strlen(domain) + 1);
+
+	if (!wake)
+		return; /* its mail comes at its own time then */
+	wake->cause = cause;
+	memcpy(wake->domain, domain, strlen(domain) + 1);
+	TAILQ_INSERT_TAIL(&runner->wakes, wake, entry);
+}
+
+void keeper_wake(struct runner *runner, const struct destination *d)
+{
+	const struct way *way = d->owned;
+
+	log_event("destination-up", "destination", d->name, NULL);
+	for (size_t i = 0; i < sizeof(wake_causes) / sizeof(*wake_causes); i++)
+		add_wake(
+		    runner, way->domain ? way->domain : "", wake_causes[i]);
+	ask_wake(runner);
+}
+
+static void on_change_done(
+    struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+	struct reader r = reader_of(message->payload);
+	bool has_more;
+
+	(void)wire;
+	get_u32(&r);
+	cursor_get(&r, &runner->waking);
+	has_more = get_u8(&r);
+	if (!reader_is_done(&r) || !runner->is_waking) {
+		cut_off(runner, "malformed answer to a change");
+		return;
+	}
+	runner->is_waking = false;
+	if (!has_more)
+		drop_wake(runner);
+	ask_wake(runner);
+}
+
+static void on_failed(struct wire *wire, struct message *message, void *arg)
+{
+	struct runner *runner = arg;
+
+	(void)wire;
+	(void)message;
+	if (!runner->is_waking)
+		return;
+	runner->is_waking = false;
+	drop_wake(runner);
+	ask_wake(runner);
+}
+
+/* --- the connection
+ * ----------------------------------------------------------*/
+
+static const struct wire_rule rules[] = {
+	{ MSG_WAITING, 8192, on_waiting },
+	{ MSG_DUE_END, 9, on_due_end },
+	{ MSG_MORE_DUE, 0, on_more },
+	{ MSG_CHANGED, 10, on_changed },
+	{ MSG_JOB, WIRE_FRAME_MAX, on_job },
+	{ MSG_GONE, 0, on_gone },
+	{ MSG_RECORDED, 0, on_recorded },
+	{ MSG_ACCEPTED, 8, on_accepted },
+	{ MSG_REFUSED, 1024, on_refused },
+	{ MSG_CHANGE_DONE, 32, on_change_done },
+	{ MSG_FAILED, 1024, on_failed },
+	{ 0 },
+};
+
+static void drop_all(struct runner *runner)
+{
+	while (!TAILQ_EMPTY(&runner->wakes))
+		drop_wake(runner);
+	runner->is_waking = false;
+	lines_forget_tasks(runner);
+	schedule_drop_all(runner->schedule, now_monotonic_ms());
+	tasks_clear(&runner->tasks);
+	lines_close(runner);
+	runner_check_stopped(runner);
+}
+
+static void lose_keeper(struct runner *runner, const char *why)
+{
+	struct wire *wire = runner->keeper;
+
+	log_warn("keeper-lost", "why", why, "unfinished",
+	    log_text("%zu", runner->tasks.count), NULL);
+	runner->keeper = NULL;
+	wire_free(wire);
+	drop_all(runner);
+}
+
+static void cut_off(struct runner *runner, const char *why)
+{
+	lose_keeper(runner, why);
+}
+
+static void on_closed(struct wire *wire, const char *why, void *arg)
+{
+	(void)wire;
+	lose_keeper(arg, why);
+}
+
+void keeper_connect(struct runner *runner, int fd)
+{
+	if (runner->keeper)
+		lose_keeper(runner, "replaced");
+	runner->keeper =
+	    wire_new(runner->loop, fd, "keeper", rules, on_closed, runner);
+	if (!runner->keeper)
+		fatal(EXIT_TRY_LATER, "keeper: %s", strerror(errno));
+	intake_start(&runner->intake, runner_utc_ms());
+}
+
+void keeper_clear(struct runner *runner)
+{
+	wire_free(runner->keeper);
+	runner->keeper = NULL;
+	while (!TAILQ_EMPTY(&runner->wakes))
+		drop_wake(runner);
+}

@@ -1,0 +1,36 @@
+/* The way to one destination: what a route said, and the hosts found for it
+ * (as the resolver's answers, so that thousands stay small). */
+#ifndef RUNNER_WAY_H
+#define RUNNER_WAY_H
+
+#include "runner/route.h"
+
+enum { WAY_QUERIES_MAX = 16 };
+
+struct way {
+	char *domain;			   /* for MX; else NULL */
+	const struct conf_server *servers; /* the configuration's */
+	size_t nqueries, nanswered;
+	uint8_t tls;
+	uint16_t port;
+	bool is_stepwise;
+	struct buf *answers; /* nqueries times resolve_answer; NULL: none */
+	struct buf *fresh;   /* being filled by the asking under way */
+};
+
+struct way *way_new(const struct route *route, struct span domain);
+void way_free(struct way *way);
+
+/* The questions whose answers make the hosts: one, or one a server. name:
+ * put into text. */
+int way_query(const struct way *way, size_t i, struct buf *text,
+    struct resolve_query *query);
+/* Begin asking; each answer comes once. When the last is there: true, with
+ * *outcome (OK: at least one server was found) and how long it holds. */
+int way_ask(struct way *way);
+bool way_answer(struct way *way, size_t i, struct span payload,
+    struct outcome *outcome, uint64_t *ttl_ms);
+/* The hosts in order of trial, allocated; spans into the way. -1: no memory. */
+int way_hosts(const struct way *way, struct host **hosts, size_t *nhosts);
+
+#endif
