@@ -666,3 +666,16 @@ int wire_receive(
 		errno = EPROTO;
 	return status < 0 ? -1 : 1;
 }
+
+void wire_trim(struct wire *wire)
+{
+	if (wire_queued(wire) == 0) {
+		wire->out_from = 0;
+		buf_clear(&wire->out);
+	}
+	if (wire->in_from < wire->in_to)
+		return;
+	free(wire->in);
+	wire->in = NULL;
+	wire->in_cap = wire->in_from = wire->in_to = 0;
+}

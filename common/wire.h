@@ -83,6 +83,8 @@ int wire_flush(struct wire *wire, struct deadline deadline);
 int wire_receive(
     struct wire *wire, struct message *message, struct deadline deadline);
 bool wire_has_next(const struct wire *wire);
+/* Give back the memory of buffers that are empty. */
+void wire_trim(struct wire *wire);
 
 /* The header parser alone, for tests and fuzzing: 0 = frame complete (*size =
  * header and payload), 1 = more bytes needed, -1 = not allowed by rules. */

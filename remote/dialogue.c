@@ -89,6 +89,11 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
 {
 	struct outcome cause = { 0 };
 
+	if (stream_input(&d->stream).n > 0) {
+		d->is_broken = true;
+		return outcome_temp(
+		    why, "4.5.0", "%s: reply before the command", step);
+	}
 	if (command) {
 		dialogue_log(d, "smtp-command", span_of(command));
 		buf_puts(stream_out(&d->stream), command);

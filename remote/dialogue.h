@@ -55,6 +55,10 @@ void dialogue_clear(struct dialogue *d);
  * address may be tried. */
 int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
     struct outcome *why);
+/* The part of it behind connect, on the stream that is open. 0, or
+ * DIALOGUE_TLS_FAILED: the same address may be tried in clear, or -1. */
+enum { DIALOGUE_TLS_FAILED = 1 };
+int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why);
 /* QUIT when nothing is unanswered, then close; the answer is not waited for.*/
 void dialogue_quit(struct dialogue *d);
 /* Close at once. */

@@ -40,7 +40,7 @@ static void put_piece(struct content *c, struct span piece, struct buf *out)
 static int put_from_file(struct content *c, const struct transaction *t,
     size_t n, struct buf *out, struct outcome *why)
 {
-	char scratch[STREAM_PIECE / 2];
+	char scratch[STREAM_PIECE];
 	ptrdiff_t got;
 
 	got = read_file(

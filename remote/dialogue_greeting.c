@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-enum { TLS_FAILED = 1 }; /* try the same address again in clear */
-
 static int read_banner(struct dialogue *d, struct outcome *why)
 {
 	if (dialogue_ask(d, "banner", NULL, d->waits->greeting, why) < 0)
@@ -80,7 +78,7 @@ static int start_tls(struct dialogue *d, struct outcome *why)
 	return 0;
 }
 
-/* 0 = done or not needed, TLS_FAILED, -1. */
+/* 0 = done or not needed, DIALOGUE_TLS_FAILED, -1. */
 static int ask_starttls(struct dialogue *d, struct outcome *why)
 {
 	bool is_required = d->session->tls >= TLS_REQUIRE;
@@ -91,7 +89,7 @@ static int ask_starttls(struct dialogue *d, struct outcome *why)
 					 "does not offer it")
 				   : 0;
 	if (dialogue_ask(d, "STARTTLS", "STARTTLS", d->waits->ehlo, why) < 0)
-		return is_required ? -1 : TLS_FAILED;
+		return is_required ? -1 : DIALOGUE_TLS_FAILED;
 	if (d->is_closing)
 		return dialogue_refused(d, "STARTTLS", false, why);
 	if (d->reply.code != 220) {
@@ -107,12 +105,14 @@ static int ask_starttls(struct dialogue *d, struct outcome *why)
 	}
 	memset(&d->ehlo, 0, sizeof(d->ehlo));
 	if (start_tls(d, why) < 0)
-		return is_required ? -1 : TLS_FAILED;
+		return is_required ? -1 : DIALOGUE_TLS_FAILED;
 	return say_ehlo(d, why);
 }
 
-static int greet(struct dialogue *d, bool may_tls, struct outcome *why)
+int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why)
 {
+	d->tls_text[0] = '\0';
+	memset(&d->ehlo, 0, sizeof(d->ehlo));
 	if (d->host->implicit_tls && start_tls(d, why) < 0)
 		return -1;
 	if (read_banner(d, why) < 0 || say_ehlo(d, why) < 0)
@@ -134,9 +134,7 @@ static int open_once(struct dialogue *d, const union net_address *peer,
 	stream_open(&d->stream, fd);
 	d->is_open = d->is_reached = true;
 	d->connections++;
-	d->tls_text[0] = '\0';
-	memset(&d->ehlo, 0, sizeof(d->ehlo));
-	status = greet(d, may_tls, why);
+	status = dialogue_greet(d, may_tls, why);
 	if (status == 0 && !d->is_closing)
 		return 0;
 	if (status < 0)
@@ -161,7 +159,7 @@ int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
 		return outcome_temp(why, "4.4.3", "not an address");
 	net_print(&peer, d->address);
 	status = open_once(d, &peer, may_tls, why);
-	if (status != TLS_FAILED)
+	if (status != DIALOGUE_TLS_FAILED)
 		return status;
 	log_event("tls-failed", "peer", d->address, "host",
 	    log_text("%.*s", (int)host->name.n, host->name.p), "why",

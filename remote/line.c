@@ -13,7 +13,7 @@
 enum {
 	SESSION_MAX = 262144,
 	HELD_JOBS = 64,	     /* jobs in hand, begun or not */
-	HELD_BYTES = 196608, /* of their payloads; one may be larger */
+	HELD_BYTES = 131072, /* of their payloads; one may be larger */
 	FLUSH_BYTES = 32768,
 	RUNNER_MS = 60000, /* the runner answers always */
 	REST_MS = 2000,	   /* then memory is given back */
@@ -239,6 +239,7 @@ static void rest(struct line *l)
 	line_free_spare(l);
 	free(l->session_text);
 	l->session_text = NULL;
+	wire_trim(l->runner);
 	malloc_trim(0);
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;

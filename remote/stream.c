@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum {
-	OUT_MAX = 4 * STREAM_OUT_HIGH,
+	OUT_MAX = 8 * STREAM_OUT_HIGH,
 	READ_BYTES = 16384,
 };
 

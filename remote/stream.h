@@ -14,8 +14,8 @@
 #include <openssl/ssl.h>
 
 enum {
-	STREAM_OUT_HIGH = 65536, /* bytes waiting: put no more */
-	STREAM_PIECE = 32768,	 /* bytes put at once, at most */
+	STREAM_OUT_HIGH = 32768, /* bytes waiting: put no more */
+	STREAM_PIECE = 16384,	 /* bytes put at once, at most */
 	STREAM_IN_MAX = 65536,	 /* unread bytes of a server */
 };
 

@@ -48,6 +48,7 @@ static void test_greetings(void **state)
 		{ "A", "S:220-one\r\n550 two", "E", NULL },
 		{ "A", "T:\001\002\003\n\n", "E", NULL },
 		{ "A", "T:220-a\r\n220-b\r\n", "E", NULL },
+		{ "A", "S:220 ok\r\n250 ok", "E", NULL },
 		{ "A", "S:220 ok", "C?EHLO", "X", NULL },
 		{ "A", "S:220 ok", "C?EHLO", "S:421 gone", "E", NULL },
 		{ "A", "S:220 ok", "C?EHLO", "E", NULL },
