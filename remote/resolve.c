@@ -1,0 +1,171 @@
+/* Requests of the runner, each with its resolution under way. */
+#include "remote/resolve.h"
+
+#include "common/deadline.h"
+#include "remote/mx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+	REQUESTS_MAX = 2000, /* at once; the runner waits in its socket */
+	ANSWER_MAX = 1 << 18,
+	NOTE_EVERY_MS = 5000,
+};
+
+/* One connection of the runner; it outlives its wire until the last request
+ * has been answered. */
+struct client_session {
+	struct resolver *resolver;
+	struct wire *wire; /* NULL: gone */
+	size_t requests;
+	bool is_paused;
+};
+
+struct resolver {
+	struct child *child;
+	struct dns_client *client;
+	struct hosts *hosts;
+	bool allow_local;
+	struct client_session *current;
+	uint64_t noted_ms;
+};
+
+struct request {
+	struct client_session *session;
+	uint64_t id;
+};
+
+static void session_release(struct client_session *s)
+{
+	if (!s->wire && s->requests == 0)
+		free(s);
+}
+
+/* One line for "outpost status", now and then. */
+static void note(struct resolver *resolver)
+{
+	uint64_t now = now_monotonic_ms();
+	struct dns_counts c;
+	struct buf payload;
+
+	if (now < resolver->noted_ms + NOTE_EVERY_MS ||
+	    !resolver->child->supervisor)
+		return;
+	resolver->noted_ms = now;
+	dns_client_counts(resolver->client, &c);
+	buf_init(&payload, 512);
+	put_span(&payload,
+	    span_of(log_text("questions %llu, from cache %llu, failed %llu",
+		(unsigned long long)c.asked, (unsigned long long)c.cached,
+		(unsigned long long)c.failed)));
+	wire_send(resolver->child->supervisor, MSG_NOTE, 0, buf_span(&payload));
+	buf_clear(&payload);
+}
+
+static void send_answer(
+    struct client_session *s, uint64_t id, const struct resolve_answer *a)
+{
+	struct buf payload;
+
+	buf_init(&payload, ANSWER_MAX);
+	resolve_answer_put(&payload, a);
+	if (payload.overflow)
+		BUG("answer beyond its bounds");
+	wire_send(s->wire, MSG_RESOLVED, id, buf_span(&payload));
+	buf_clear(&payload);
+}
+
+static void on_answer(const struct resolve_answer *a, void *arg)
+{
+	struct request *request = arg;
+	struct client_session *s = request->session;
+
+	if (s->wire)
+		send_answer(s, request->id, a);
+	free(request);
+	s->requests--;
+	if (s->wire && s->is_paused && s->requests < REQUESTS_MAX / 2) {
+		s->is_paused = false;
+		wire_resume(s->wire);
+	}
+	note(s->resolver);
+	session_release(s);
+}
+
+static void on_closed(struct wire *wire, const char *why, void *arg)
+{
+	struct client_session *s = arg;
+
+	log_event("runner-gone", "why", why, NULL);
+	if (s->resolver->current == s)
+		s->resolver->current = NULL;
+	s->wire = NULL;
+	wire_free(wire);
+	session_release(s);
+}
+
+static void on_resolve(struct wire *wire, struct message *message, void *arg)
+{
+	struct client_session *s = arg;
+	struct resolver *resolver = s->resolver;
+	struct mx_options options = { resolver->client, resolver->hosts,
+		resolver->allow_local };
+	struct reader r = reader_of(message->payload);
+	struct resolve_query query;
+	struct request *request;
+
+	resolve_query_get(&r, &query);
+	request = reader_is_done(&r) ? malloc(sizeof(*request)) : NULL;
+	if (!request) {
+		on_closed(wire, "a question that cannot be read", s);
+		return;
+	}
+	*request = (struct request){ s, message->id };
+	if (++s->requests >= REQUESTS_MAX && !s->is_paused) {
+		s->is_paused = true;
+		wire_pause(wire);
+	}
+	mx_resolve(&options, &query, on_answer, request);
+}
+
+static const struct wire_rule rules[] = {
+	{ MSG_RESOLVE, 1200, on_resolve },
+	{ 0 },
+};
+
+void resolver_connect(struct resolver *resolver, int fd)
+{
+	struct client_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		fatal(EXIT_TRY_LATER, "out of memory");
+	if (resolver->current) {
+		wire_free(resolver->current->wire);
+		resolver->current->wire = NULL;
+		session_release(resolver->current);
+	}
+	s->resolver = resolver;
+	s->wire =
+	    wire_new(resolver->child->loop, fd, "runner", rules, on_closed, s);
+	if (!s->wire)
+		fatal(EXIT_TRY_LATER, "runner: %s", strerror(errno));
+	resolver->current = s;
+}
+
+struct resolver *resolver_new(
+    struct child *child, const struct dns_options *options, struct hosts *hosts)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+
+	if (!resolver)
+		return NULL;
+	resolver->child = child;
+	resolver->hosts = hosts;
+	resolver->client = dns_client_new(child->loop, options);
+	resolver->allow_local = child->conf->allow_local_mx;
+	if (resolver->client)
+		return resolver;
+	free(resolver);
+	return NULL;
+}

@@ -1,0 +1,16 @@
+/* The resolver's service to the runner: MSG_RESOLVE in, MSG_RESOLVED out. */
+#ifndef REMOTE_RESOLVE_H
+#define REMOTE_RESOLVE_H
+
+#include "common/child.h"
+#include "remote/dnssystem.h"
+
+struct resolver;
+
+/* options: which servers. hosts: taken over. NULL without memory. */
+struct resolver *resolver_new(struct child *child,
+    const struct dns_options *options, struct hosts *hosts);
+/* Serve that program on fd (taken over), instead of an earlier one. */
+void resolver_connect(struct resolver *resolver, int fd);
+
+#endif
