@@ -24,7 +24,7 @@ static void table_make(void)
 	for (uint32_t i = 0; i < 256; i++)
 		for (int k = 1; k < 8; k++)
 			table[k][i] = table[k - 1][i] >> 8 ^
-			    table[0][table[k - 1][i] & 255];
+				      table[0][table[k - 1][i] & 255];
 }
 
 static uint32_t eight_bytes(uint32_t crc, const unsigned char *p)
@@ -34,9 +34,9 @@ static uint32_t eight_bytes(uint32_t crc, const unsigned char *p)
 	memcpy(&word, p, sizeof(word));
 	word = le64toh(word) ^ crc;
 	return table[7][word & 255] ^ table[6][word >> 8 & 255] ^
-	    table[5][word >> 16 & 255] ^ table[4][word >> 24 & 255] ^
-	    table[3][word >> 32 & 255] ^ table[2][word >> 40 & 255] ^
-	    table[1][word >> 48 & 255] ^ table[0][word >> 56];
+	       table[5][word >> 16 & 255] ^ table[4][word >> 24 & 255] ^
+	       table[3][word >> 32 & 255] ^ table[2][word >> 40 & 255] ^
+	       table[1][word >> 48 & 255] ^ table[0][word >> 56];
 }
 
 uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t n)
@@ -55,8 +55,8 @@ uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t n)
 #ifdef __x86_64__
 #include <nmmintrin.h>
 
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc,
-    const void *data, size_t n)
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(
+    uint32_t crc, const void *data, size_t n)
 {
 	const unsigned char *p = data;
 	uint64_t wide = ~crc;

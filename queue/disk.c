@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -32,8 +33,8 @@ static ssize_t real_pread(void *arg, int fd, void *to, size_t n, uint64_t at)
 	return pread(fd, to, n, (off_t)at);
 }
 
-static ssize_t real_pwritev(void *arg, int fd, const struct iovec *iov, int n,
-    uint64_t at)
+static ssize_t real_pwritev(
+    void *arg, int fd, const struct iovec *iov, int n, uint64_t at)
 {
 	(void)arg;
 	return pwritev(fd, iov, n, (off_t)at);
@@ -114,8 +115,8 @@ static int real_list(void *arg, const char *path,
 	return failed ? -1 : 0;
 }
 
-static int real_space(void *arg, const char *path, uint64_t *free_bytes,
-    uint64_t *total_bytes)
+static int real_space(
+    void *arg, const char *path, uint64_t *free_bytes, uint64_t *total_bytes)
 {
 	struct statvfs fs;
 
@@ -181,8 +182,8 @@ int disk_read(const struct disk *disk, int fd, void *to, size_t n, uint64_t at)
 	return 0;
 }
 
-int disk_write(const struct disk *disk, int fd, struct iovec *iov, size_t n,
-    uint64_t at)
+int disk_write(
+    const struct disk *disk, int fd, struct iovec *iov, size_t n, uint64_t at)
 {
 	while (n > 0) {
 		int portion = n > IOV_MAX ? IOV_MAX : (int)n;

@@ -18,8 +18,8 @@ struct disk {
 	int (*open)(void *arg, const char *path, int flags);
 	int (*close)(void *arg, int fd);
 	ssize_t (*pread)(void *arg, int fd, void *to, size_t n, uint64_t at);
-	ssize_t (*pwritev)(void *arg, int fd, const struct iovec *iov, int n,
-	    uint64_t at);
+	ssize_t (*pwritev)(
+	    void *arg, int fd, const struct iovec *iov, int n, uint64_t at);
 	int (*fdatasync)(void *arg, int fd);
 	/* begin to write out what is dirty there, without waiting */
 	int (*start_writing)(void *arg, int fd, uint64_t at, uint64_t n);
@@ -42,11 +42,10 @@ struct disk {
 extern const struct disk disk_real;
 
 /* All of it or -1 with errno (EIO: the file ends before). */
-int disk_read(const struct disk *disk, int fd, void *to, size_t n,
-    uint64_t at);
+int disk_read(const struct disk *disk, int fd, void *to, size_t n, uint64_t at);
 /* All of it: goes on after short writes and in portions of IOV_MAX. Changes
  * iov. */
-int disk_write(const struct disk *disk, int fd, struct iovec *iov, size_t n,
-    uint64_t at);
+int disk_write(
+    const struct disk *disk, int fd, struct iovec *iov, size_t n, uint64_t at);
 
 #endif

@@ -44,9 +44,8 @@ static void can_be_extended(void **state)
 
 	(void)state;
 	for (size_t cut = 0; cut <= sizeof(text); cut++)
-		assert_int_equal(whole,
-		    crc32c(crc32c(0, text, cut), text + cut,
-			sizeof(text) - cut));
+		assert_int_equal(whole, crc32c(crc32c(0, text, cut), text + cut,
+					    sizeof(text) - cut));
 }
 
 int main(void)

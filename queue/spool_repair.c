@@ -1,0 +1,174 @@
+/* After a failed write: what was acknowledged before it is read back past the
+ * page cache. A second sync that succeeds would prove nothing: the kernel calls
+ * the pages clean after the first one failed. What the disk does not hold is
+ * written anew from memory into the next segment. */
+#include <stdlib.h>
+
+#include "common/id.h"
+#include "common/log.h"
+#include "queue/spool_parts.h"
+
+enum { STEP = 256 << 10, REPAIRS_MAX = 100000 };
+
+struct repair {
+	struct spool *spool;
+	struct buf pages; /* u64 offsets of pages that differ on the disk */
+	struct buf ids;	  /* u64, messages with a record there */
+	unsigned damages;
+};
+
+static void pages_compare(struct repair *r, const char *disk,
+    const char *memory, size_t n, uint64_t at)
+{
+	for (size_t i = 0; i < n; i += BATCH_ALIGN)
+		if (memcmp(disk + i, memory + i, BATCH_ALIGN) != 0)
+			put_u64(&r->pages, at + i);
+}
+
+/* Both sides of the segment's acknowledged part. -1: it cannot be read. */
+static int segment_compare(struct repair *r, uint64_t end)
+{
+	struct journal *j = r->spool->journal;
+	const struct disk *disk = r->spool->disk;
+	char *aligned = aligned_alloc(BATCH_ALIGN, STEP);
+	char *memory = malloc(STEP);
+	int fd = journal_open_direct(j, r->spool->repair_segment), result = 0;
+
+	if (fd < 0 || !aligned || !memory)
+		result = -1;
+	for (uint64_t at = SEGMENT_DATA; result == 0 && at < end; at += STEP) {
+		size_t n = end - at < STEP ? end - at : STEP;
+
+		if (journal_pread(j, r->spool->repair_segment, memory, n, at) <
+		    0)
+			result = -1;
+		else if (disk_read(disk, fd, aligned, n, at) < 0)
+			memset(aligned, 0, n); /* as good as lost */
+		if (result == 0)
+			pages_compare(r, aligned, memory, n, at);
+	}
+	if (fd >= 0)
+		disk->close(disk->arg, fd);
+	free(aligned);
+	free(memory);
+	return result;
+}
+
+static bool is_on_lost_page(const struct repair *r, const struct place *place)
+{
+	struct reader pages = reader_of(buf_span(&r->pages));
+
+	while (pages.rest.n > 0) {
+		uint64_t page = get_u64(&pages);
+
+		if (page < place->offset + place->bytes &&
+		    place->offset < page + BATCH_ALIGN)
+			return true;
+	}
+	return false;
+}
+
+static int repair_record(const struct record_head *head, struct span contents,
+    const struct place *place, void *arg)
+{
+	struct repair *r = arg;
+	struct record_change change;
+	struct change_target t;
+
+	if (!is_on_lost_page(r, place))
+		return 0;
+	if (head->type != RECORD_CHANGE) {
+		put_u64(&r->ids, head->message);
+		return 0;
+	}
+	if (record_change_get(contents, &change) == 0)
+		while (change_target_next(&change, &t))
+			put_u64(&r->ids, t.message);
+	return 0;
+}
+
+static void repair_damage(const char *where, const char *what, void *arg)
+{
+	struct repair *r = arg;
+
+	r->damages++;
+	log_warn("spool-damage", "where", where, "what", what, NULL);
+}
+
+/* A live message is copied forward with its state; one that is gone gets a
+ * record that says so, or a rebuilt index would bring it back. */
+static int message_repair(struct spool *s, uint64_t id, struct outcome *why)
+{
+	int result = stage_move(s, id, why);
+
+	if (result != 1)
+		return result;
+	stage_begin(s, RECORD_GONE, id);
+	return stage_end(s, (struct span){ NULL, 0 }, NULL, false, why);
+}
+
+static int messages_repair(struct repair *r, struct outcome *why)
+{
+	struct spool *s = r->spool;
+	struct reader ids = reader_of(buf_span(&r->ids));
+	unsigned n = 0;
+
+	while (ids.rest.n > 0) {
+		uint64_t id = get_u64(&ids);
+
+		if (message_repair(s, id, why) < 0) {
+			log_warn("spool-repair-failed", "id", id_text(id),
+			    "why", why->detail, NULL);
+			stage_abort(s);
+			return -1;
+		}
+		if ((++n % 64 == 0 || ids.rest.n == 0) &&
+		    spool_commit(s, why) < 0)
+			return -1;
+	}
+	log_event("spool-verified", "segment",
+	    log_text("%08x", s->repair_segment), "rewritten", log_text("%u", n),
+	    NULL);
+	return 0;
+}
+
+static int repair_now(struct repair *r, struct outcome *why)
+{
+	struct spool *s = r->spool;
+	const struct journal_visitor visitor = {
+		.record = repair_record,
+		.damage = repair_damage,
+		.arg = r,
+	};
+	struct position end = { s->repair_segment, SEGMENT_DATA };
+
+	if (segment_compare(r, s->repair_end) < 0)
+		return outcome_temp(why, "4.3.0", "segment cannot be read");
+	/* the pages from the page cache, which still has them */
+	if (journal_scan_segment(
+		s->journal, end, s->repair_end, &visitor, &end, why) < 0)
+		return -1;
+	return r->ids.len > 0 ? messages_repair(r, why) : 0;
+}
+
+void spool_repair(struct spool *s)
+{
+	struct repair r = { .spool = s };
+	struct outcome why;
+
+	if (s->is_repairing)
+		return;
+	s->is_repairing = true;
+	buf_init(&r.pages, REPAIRS_MAX * 8);
+	buf_init(&r.ids, REPAIRS_MAX * 8);
+	if (!journal_find(s->journal, s->repair_segment) ||
+	    repair_now(&r, &why) == 0)
+		s->must_repair = false;
+	else
+		log_warn("spool-not-verified", "segment",
+		    log_text("%08x", s->repair_segment), "why", why.detail,
+		    NULL);
+	buf_clear(&r.pages);
+	buf_clear(&r.ids);
+	s->is_repairing = false;
+}
