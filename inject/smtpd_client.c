@@ -366,11 +366,26 @@ static bool may_relay(const struct listener *l, const union net_address *a)
 	return false;
 }
 
-static int set_up(struct client *c)
+/* A local program is known by its uid. */
+static struct smtp_client identify(const struct client *c)
 {
-	const struct smtp_client who = { .address = c->ip,
+	struct smtp_client who = { .address = c->ip,
 		.may_relay = may_relay(c->listener, &c->address),
 		.uid = UINT32_MAX };
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (c->address.sa.sa_family != AF_UNIX)
+		return who;
+	who.address = NULL;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		who.uid = peer.uid;
+	return who;
+}
+
+static int set_up(struct client *c)
+{
+	const struct smtp_client who = identify(c);
 
 	c->session = smtp_new(&c->listener->settings, &who, &keeper_hooks, c);
 	if (!c->session ||

@@ -134,7 +134,7 @@ class Stage:
     """One child with its listeners on 127.0.0.1 (ports in self.ports)."""
 
     def __init__(self, program, conf, listeners=((),), nofile=None,
-                 keeper=True):
+                 keeper=True, env=None):
         self.wire, child = socket.socketpair(socket.AF_UNIX)
         self.log = tempfile.TemporaryFile()
 
@@ -145,7 +145,8 @@ class Stage:
 
         self.process = subprocess.Popen(
             [BIN / program], preexec_fn=prepare, close_fds=False,
-            stdin=subprocess.DEVNULL, stderr=self.log)
+            stdin=subprocess.DEVNULL, stderr=self.log,
+            env=dict(os.environ, **(env or {})))
         child.close()
         with tempfile.TemporaryFile() as file:
             file.write(conf.encode())
@@ -169,15 +170,20 @@ class Stage:
                         list(fds))
 
     def listen(self, index, files):
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+        """files: certificate and key, or the path of a unix socket alone."""
+        path = files[0] if len(files) == 1 else None
+        if path:
+            files = ()
+        with socket.socket(socket.AF_UNIX if path else socket.AF_INET) \
+                as listener:
+            listener.bind(path or ("127.0.0.1", 0))
             listener.listen(1024)
             opened = [open(f) for f in files]
             self.send(MSG_LISTENER, LISTENER_SMTP, struct.pack(">I", index),
                       [listener.fileno()] + [f.fileno() for f in opened])
             for file in opened:
                 file.close()
-            return listener.getsockname()[1]
+            return path or listener.getsockname()[1]
 
     def attach(self, **how):
         ours, theirs = socket.socketpair(socket.AF_UNIX)

@@ -2,6 +2,8 @@
 import os
 import pathlib
 import re
+import select
+import shutil
 import smtplib
 import socket
 import ssl
@@ -30,8 +32,12 @@ class Client:
     """A client that says exactly what it is told to."""
 
     def __init__(self, port, source=None):
-        self.socket = socket.create_connection(
-            ("127.0.0.1", port), 10, (source, 0) if source else None)
+        if isinstance(port, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(port)
+        else:
+            self.socket = socket.create_connection(
+                ("127.0.0.1", port), 10, (source, 0) if source else None)
         self.file = self.socket.makefile("rb")
 
     def send(self, data):
@@ -127,6 +133,20 @@ class Smtpd(unittest.TestCase):
         client.code(b"EHLO a\r\n")
         client.code(b"MAIL FROM:<a@x.example>\r\n")
         self.assertEqual(client.code(b"RCPT TO:<b@y.example>\r\n"), 550)
+
+    def test_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "smtp")
+            stage = self.stage(
+                'localname = "mx.example.com"\n'
+                f'listen "unix:{path}" {{ allow = {{ }} }}\n',
+                listeners=((path,),))
+            client = self.client(stage)
+            client.begin()
+            self.assertEqual(client.code(b"BDAT 3 LAST\r\nx\r\n"), 250)
+            (envelope, _), = stage.keeper.messages
+            self.assertIn(b"from test.example (uid %d)\r\n" % os.getuid(),
+                          envelope.head)
 
     def test_large_message_in_small_pieces(self):
         stage = self.stage()
@@ -361,6 +381,86 @@ class Smtpd(unittest.TestCase):
         client.begin()
         client.code(b"DATA\r\n")
         self.assertEqual(stage.stop(200), 0)
+
+
+class Time(unittest.TestCase):
+    """The limits of time, on a clock that runs 1000 times as fast."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which("cc"):
+            raise unittest.SkipTest("needs a C compiler")
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.clock = os.path.join(cls.folder.name, "clock.so")
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", "-o", cls.clock,
+             pathlib.Path(__file__).with_name("clock.c")], check=True)
+        os.chmod(cls.folder.name, 0o755)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.stage = Stage(PROGRAM, conf(), env={
+            "LD_PRELOAD": self.clock, "CLOCK_FACTOR": "1000"})
+        self.addCleanup(self.stage.stop)
+        self.client = Client(self.stage.ports[0])
+        self.addCleanup(self.client.close)
+
+    def feed(self, data, every, most):
+        """Send until a reply comes; after how many seconds, and its code."""
+        began = time.monotonic()
+        while time.monotonic() - began < most:
+            try:
+                self.client.send(data)
+            except OSError:
+                break
+            if select.select([self.client.socket], [], [], every)[0]:
+                break
+        seconds = time.monotonic() - began
+        return seconds, self.client.reply()
+
+    def test_idle(self):
+        self.client.reply()
+        began = time.monotonic()
+        self.assertEqual(self.client.reply(),
+                         (421, "4.4.2 mx.example.com timeout"))
+        self.assertAlmostEqual(time.monotonic() - began, 0.3, delta=0.25)
+        self.assertIn("timeout", self.stage.read_log())
+
+    def test_command_byte_by_byte(self):
+        self.client.reply()
+        seconds, reply = self.feed(b"N", 0.05, 5)
+        self.assertEqual(reply[0], 421)
+        self.assertLess(seconds, 2)
+
+    def test_text_byte_by_byte(self):
+        self.client.begin()
+        self.client.code(b"DATA\r\n")
+        seconds, reply = self.feed(b"x", 0.05, 5)
+        self.assertEqual(reply[0], 421)
+        self.assertAlmostEqual(seconds, 0.6, delta=0.5)
+        self.assertTrue(wait_until(lambda: self.stage.keeper.aborted == 1))
+
+    def test_text_fast_enough(self):
+        self.client.begin()
+        self.client.code(b"DATA\r\n")
+        began = time.monotonic()
+        while time.monotonic() - began < 1.5:  # 25 minutes
+            self.client.send(b"x" * 100000 + b"\r\n")
+            time.sleep(0.05)
+        self.assertIn(self.client.code(b".\r\n"), (250, 552))
+
+    def test_nothing_but_commands(self):
+        self.client.reply()
+        began = time.monotonic()
+        code = 250
+        while code == 250 and time.monotonic() - began < 8:
+            time.sleep(0.1)
+            code = self.client.code(b"NOOP\r\n")
+        self.assertEqual(code, 421)
+        self.assertAlmostEqual(time.monotonic() - began, 3.6, delta=1.5)
 
 
 class Tls(unittest.TestCase):

@@ -399,6 +399,14 @@ static const struct {
 	    "> RCPT TO:<c@y.example> ORCPT=rfc822;a+0Ab\n"
 	    "< 501 5.5.4 a parameter with a wrong value\n" DATA_OK "> .\n" BEGUN
 	    "= end \n! accept\n< 250 2.0.0 OK queued as 0000000000001\n" },
+	{ "recipients that other servers would take apart", HELLO
+	    "> MAIL FROM:<a@x.example>\n< 250 2.1.0 sender ok\n"
+	    "> RCPT TO:<a%b@y.example>\n< 250 2.1.5 recipient ok\n"
+	    "> RCPT TO:<b!a@Y.Example>\n< 250 2.1.5 recipient ok\n"
+	    "> RCPT TO:<\"a@b\"@y.example>\n< 250 2.1.5 recipient ok\n" DATA_OK
+	    "> .\n= begin <a@x.example> to <a%b@y.example> "
+	    "<b!a@Y.Example> <\"a@b\"@y.example>\n= end \n! accept\n"
+	    "< 250 2.0.0 OK queued as 0000000000001\n" },
 	{ "too many recipients", HELLO MAIL_RCPT
 	    "> RCPT TO:<c@y.example>\n< 250 2.1.5 recipient ok\n"
 	    "> RCPT TO:<d@y.example>\n< 250 2.1.5 recipient ok\n"
@@ -670,6 +678,36 @@ static void test_floods(void **state)
 	free(line);
 }
 
+/* Each is one error, and nothing is kept of it. */
+static void test_odd_recipients(void **state)
+{
+	static const char *const odd[] = { "", "@", "@y.example", "a@", "a@@b",
+		"user@local@remote.example", "@a.example:b@y.example",
+		"a@[1.2.3]", "a@[IPv6:fe80::1%eth0]", "a@[", "a b@y.example",
+		"\"a@y.example", "a\"b\"@y.example", "a@y..example",
+		"a@-y.example", "a@\xc3\xa4.example", "a..b@y.example",
+		".a@y.example", "a@1.2.3.4", "a,b@y.example", "a;b@y.example",
+		"a@\xff.example", "a\rb@y.example", "a\x01@y.example" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+		struct flood f;
+		char line[200];
+
+		flood_begin(&f, &friend);
+		flood_send(&f, "HELO c\r\n");
+		flood_send(&f, "MAIL FROM:<a@x.example>\r\n");
+		snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n", odd[i]);
+		flood_send(&f, line);
+		if (f.code[0] != '5')
+			fail_msg("%s: %s", odd[i], f.code);
+		flood_send(&f, "DATA\r\n");
+		assert_int_equal(f.code[0], '5');
+		assert_int_equal(f.p.numbers, 0);
+		flood_end(&f);
+	}
+}
+
 /* 10^5 RCPTs: three are kept, memory does not grow, then it ends. */
 static void test_many_recipients(void **state)
 {
@@ -835,6 +873,7 @@ int main(void)
 		cmocka_unit_test(test_starttls),
 		cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_pipelined_messages),
+		cmocka_unit_test(test_odd_recipients),
 		cmocka_unit_test(test_floods),
 		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_long_line),
