@@ -142,3 +142,8 @@ void spool_close(struct spool *s)
 		close(s->lock_fd);
 	free(s);
 }
+
+void spool_set_max_bytes(struct spool *spool, uint64_t max_bytes)
+{
+	spool->max_bytes = max_bytes;
+}

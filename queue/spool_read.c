@@ -108,6 +108,37 @@ size_t spool_due(struct spool *s, const struct due_query *q,
 	return n;
 }
 
+size_t spool_waiting(struct spool *s, uint64_t message,
+    bool (*visit)(const struct waiting *w, void *arg), void *arg)
+{
+	struct index *ix = s->index;
+	struct waiting w = { .message = message };
+	struct message_info m;
+	struct delivery d;
+	size_t n = 0;
+	uint8_t claim;
+
+	if (index_read_begin(ix) != 0)
+		return 0;
+	if (!message_read(ix, ix->read, message, &m))
+		goto done;
+	/* Deliveries are numbered from 0; the first that is missing ends a
+	 * new message's. */
+	for (; delivery_read(ix, ix->read, message, w.delivery, &d, &claim);
+	     w.delivery++) {
+		if (claim)
+			continue;
+		w.due_ms = d.scheduled_ms;
+		waiting_fill(&w, &m, &d);
+		n++;
+		if (!visit(&w, arg))
+			break;
+	}
+done:
+	index_read_end(ix);
+	return n;
+}
+
 /* --- Jobs ----------------------------------------------------------------- */
 
 static void job_recipient_fill(struct job_recipient *j, uint16_t delivery,
