@@ -45,7 +45,7 @@ enum log_level log_get_level(void)
 	return current_level;
 }
 
-enum { RING = 8, RING_BYTES = 4096 };
+enum { RING = 16, RING_BYTES = 4096 };
 
 static char *ring_next(void)
 {
@@ -55,13 +55,13 @@ static char *ring_next(void)
 	return ring[at++ % RING];
 }
 
-const char *log_escape(struct span text)
+/* out has room for four times the text. */
+static size_t escape(struct span text, char *out)
 {
 	static const char hex[] = "0123456789abcdef";
-	char *out = ring_next(), *p = out;
-	size_t n = text.n < 1000 ? text.n : 1000;
+	char *p = out;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
 
 		if (c >= 0x20 && c < 0x7f && c != '\\' && c != '"') {
@@ -73,7 +73,19 @@ const char *log_escape(struct span text)
 		*p++ = hex[c >> 4];
 		*p++ = hex[c & 15];
 	}
-	*p = '\0';
+	return (size_t)(p - out);
+}
+
+static struct span bounded(struct span text)
+{
+	return (struct span){ text.p, text.n < 1000 ? text.n : 1000 };
+}
+
+const char *log_escape(struct span text)
+{
+	char *out = ring_next();
+
+	out[escape(bounded(text), out)] = '\0';
 	return out;
 }
 
@@ -88,9 +100,34 @@ const char *log_text(const char *format, ...)
 	return out;
 }
 
-static bool is_plain(const char *value)
+static bool is_plain(struct span value)
 {
-	return *value && strcspn(value, " =\"\\") == strlen(value);
+	for (size_t i = 0; i < value.n; i++) {
+		unsigned char c = (unsigned char)value.p[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\')
+			return false;
+	}
+	return value.n > 0;
+}
+
+static void put_pair(struct buf *line, const char *key, struct span value)
+{
+	char *to;
+
+	value = bounded(value);
+	buf_putc(line, ' ');
+	buf_puts(line, key);
+	buf_putc(line, '=');
+	if (is_plain(value)) {
+		buf_put_raw(line, value);
+		return;
+	}
+	buf_putc(line, '"');
+	to = buf_reserve(line, value.n * 4);
+	if (to)
+		line->len += escape(value, to);
+	buf_putc(line, '"');
 }
 
 static void put_stamp(struct buf *line)
@@ -159,7 +196,7 @@ static void write_line(int priority, struct buf *line)
 static void log_pairs(int priority, const char *event, va_list args)
 {
 	struct buf line;
-	const char *key, *value, *safe;
+	const char *key, *value;
 
 	buf_init(&line, 16384);
 	if (out_fd >= 0) {
@@ -172,9 +209,7 @@ static void log_pairs(int priority, const char *event, va_list args)
 		value = va_arg(args, const char *);
 		if (!value)
 			continue;
-		safe = log_escape(span_of(value));
-		buf_printf(
-		    &line, is_plain(safe) ? " %s=%s" : " %s=\"%s\"", key, safe);
+		put_pair(&line, key, span_of(value));
 	}
 	write_line(priority, &line);
 	buf_clear(&line);

@@ -30,7 +30,7 @@ void log_release(void);
 
 /* The value of text made safe for a log line or a terminal: control bytes,
  * backslash and quotes escaped as \xHH. At most 1000 bytes of it. Returns a
- * static ring of 8 buffers: use at once, on one line. */
+ * static ring of 16 buffers: use at once, on one line. */
 const char *log_escape(struct span text);
 /* printf into the same ring. */
 const char *log_text(const char *format, ...)

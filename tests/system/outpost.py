@@ -6,6 +6,7 @@ that were started here are signalled, by pid.
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -113,18 +114,19 @@ class Instance:
     def start(self, seconds=30):
         self.process = subprocess.Popen(
             [BIN / "outpost", "run", "-c", self.conf],
-            stdout=subprocess.PIPE, stderr=open(self.folder / "stderr", "ab"),
-            text=True)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        seen = ""
+            stdout=subprocess.PIPE, stderr=open(self.folder / "stderr", "ab"))
+        out = self.process.stdout.fileno()
+        seen = b""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            seen += self.process.stdout.read() or ""
-            if "outpost: ready" in seen:
+            if not select.select([out], [], [], 0.1)[0]:
+                continue
+            more = os.read(out, 4096)
+            seen += more
+            if b"outpost: ready" in seen:
                 return self
-            if self.process.poll() is not None:
+            if not more:
                 break
-            time.sleep(0.01)
         self.kill()
         raise RuntimeError("outpost did not start:\n" + self.text())
 
@@ -244,9 +246,12 @@ class Sink:
 
     def messages(self):
         """The stored messages, as bytes, in order of arrival."""
-        files = [f for f in self.folder.iterdir()
-                 if not f.name.startswith(".") and f.suffix != ".tmp"]
-        return [f.read_bytes() for f in sorted(files)]
+        return [f.read_bytes() for f in sorted(self.folder.glob("*.eml"))]
+
+    def envelopes(self):
+        """The MAIL and RCPT commands of each, as lists."""
+        return [json.loads(f.read_text())
+                for f in sorted(self.folder.glob("*.json"))]
 
     def wait(self, count, seconds=20):
         wait_until(lambda: len(self.messages()) >= count, seconds)
