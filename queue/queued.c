@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { MAINTAIN_MS = 100, MAINTAIN_MORE_MS = 5, STOP_MARGIN_MS = 500 };
+enum { MAINTAIN_MS = 100, MAINTAIN_MORE_MS = 2, STOP_MARGIN_MS = 500 };
 
 struct keeper *keeper_new(struct loop *loop)
 {
@@ -129,26 +129,32 @@ void keeper_peer(struct keeper *keeper, enum role role, int fd)
 	keeper->early[keeper->nearly++].fd = fd;
 }
 
-/* --- background work ------------------------------------------------------ */
+/* --- background work ------------------------------------------------------
+ * Some of it needs a moment when nothing is staged: right after a commit. */
 
-static void maintain(void *arg);
+static void want_maintenance(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	keeper->is_maintain_due = true;
+}
 
 static void maintain_in(struct keeper *keeper, uint64_t ms)
 {
 	if (keeper->maintain_timer.place == 0)
 		loop_timer_set(keeper->loop, &keeper->maintain_timer,
-		    now_monotonic_ms() + ms, maintain, keeper);
+		    now_monotonic_ms() + ms, want_maintenance, keeper);
 }
 
-static void maintain(void *arg)
+static void maintain(struct keeper *keeper)
 {
-	struct keeper *keeper = arg;
-	bool has_more = spool_maintain(keeper->spool);
-
+	if (!keeper->is_maintain_due || spool_has_staged(keeper->spool))
+		return;
+	keeper->is_maintain_due = false;
+	if (spool_maintain(keeper->spool))
+		maintain_in(keeper, MAINTAIN_MORE_MS);
 	if (spool_has_staged(keeper->spool))
 		group_wake(keeper);
-	if (has_more)
-		maintain_in(keeper, MAINTAIN_MORE_MS);
 }
 
 void keeper_run(struct keeper *keeper, struct spool *spool)
@@ -204,14 +210,11 @@ void keeper_stop(struct keeper *keeper, uint32_t grace_ms)
 
 void keeper_after_round(struct keeper *keeper)
 {
-	bool had_staged;
-
 	if (!keeper->spool)
 		return;
-	had_staged = spool_has_staged(keeper->spool);
-	group_end_round(keeper);
+	if (group_end_round(keeper))
+		maintain_in(keeper, MAINTAIN_MS);
+	maintain(keeper);
 	if (keeper->is_stopping && may_end(keeper))
 		end(keeper);
-	else if (had_staged)
-		maintain_in(keeper, MAINTAIN_MS);
 }

@@ -186,16 +186,16 @@ static void commit(struct keeper *keeper)
 	free(batch.items);
 }
 
-void group_end_round(struct keeper *keeper)
+bool group_end_round(struct keeper *keeper)
 {
 	if (keeper->batch.count == 0 && !spool_has_staged(keeper->spool))
-		return;
+		return false;
 	if (keeper->batch.count > keeper->batch_seen &&
 	    keeper->batch_rounds++ < BATCH_ROUNDS &&
 	    spool_staged_bytes(keeper->spool) < BATCH_BYTES) {
 		keeper->batch_seen = keeper->batch.count;
 		group_wake(keeper);
-		return;
+		return false;
 	}
 	keeper->batch_seen = 0;
 	keeper->batch_rounds = 0;
@@ -203,6 +203,7 @@ void group_end_round(struct keeper *keeper)
 	commit(keeper);
 	if (keeper->batch.count > 0 || spool_has_staged(keeper->spool))
 		group_wake(keeper);
+	return true;
 }
 
 static void clear(struct keeper *keeper, struct requests *requests)

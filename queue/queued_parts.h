@@ -139,7 +139,7 @@ struct keeper {
 	uint32_t window;   /* messages that may still be announced */
 	bool is_more_told; /* since the runner last asked */
 	struct timer maintain_timer, sweep_timer, accept_timer, stop_timer;
-	bool is_stopping, is_grace_over;
+	bool is_maintain_due, is_stopping, is_grace_over;
 	struct buf scratch;
 };
 
@@ -202,8 +202,8 @@ void control_answer_change(struct keeper *keeper, struct request *request,
 /* Group commit (queued_group.c). group_add: false without memory: then nothing
  * can be promised, though the change may still be staged. */
 bool group_add(struct keeper *keeper, const struct request *request);
-void group_wake(struct keeper *keeper); /* something is staged */
-void group_end_round(struct keeper *keeper);
+void group_wake(struct keeper *keeper);	     /* something is staged */
+bool group_end_round(struct keeper *keeper); /* true: committed */
 void group_forget(struct keeper *keeper, struct conn *conn);
 /* A record that must not be lost: stage it again later. */
 void group_keep(struct keeper *keeper, const struct request *request);
