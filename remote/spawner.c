@@ -6,6 +6,7 @@
 #include "remote/tls_client.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ static void become_line(
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	sandbox_enter(&sandbox);
+	malloc_trim(0); /* what the filter was made of */
 	_exit(line_run(fd, &options));
 }
 

@@ -1,5 +1,5 @@
 /* The spawner: forks a line when the runner asks for one, tells when it ended.
- * It has the CA store and the TLS context in memory, which all lines share. */
+ * It has the TLS context in memory, which all lines share. */
 #ifndef REMOTE_SPAWNER_H
 #define REMOTE_SPAWNER_H
 
