@@ -1,6 +1,7 @@
 /* The runner: its life, and the carrying out of the schedule's decisions. */
 #include "runner/runner.h"
 
+#include "common/date.h"
 #include "runner/lines.h"
 
 #include <errno.h>
@@ -140,6 +141,7 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->loop = child->loop;
 	runner->conf = child->conf;
 	runner->listener = -1;
+	date_set_zone(runner->conf->timezone);
 	TAILQ_INIT(&runner->wants);
 	TAILQ_INIT(&runner->wakes);
 	buf_init(&runner->scratch, WIRE_FRAME_MAX);
