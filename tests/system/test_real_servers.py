@@ -91,7 +91,7 @@ class Case:
         self.run("swaks", "--silent", "2", "--server", "127.0.0.1", "--port",
                  str(self.outpost.port), "--from", "me@test.outpost.example",
                  "--to", "swaks@example.org", "--data", f"@{data}")
-        return text
+        return text + b"\n"  # swaks ends the data with a line of its own
 
     def msmtp(self):
         text = b"Subject: from msmtp\nTo: msmtp@example.org\n\nhello\n\n\n"
@@ -133,6 +133,7 @@ def main():
             "virtual_uid_maps": f"static:{postfix.POSTFIX_UID}",
             "virtual_gid_maps": f"static:{postfix.POSTFIX_UID}",
             "message_size_limit": "50000000",
+            "local_header_rewrite_clients": "",
         })
         zones = {"example.org": "@ MX 10 mx\n@ MX 5 away\n"
                                 "mx A 127.0.0.1\naway A 127.0.0.3\n"}
