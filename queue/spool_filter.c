@@ -103,5 +103,7 @@ bool filter_is_match(const struct filter *f, uint64_t id,
 		return false;
 	if (f->state >= 0 && f->state != recipient_visible_state(m, r))
 		return false;
+	if (!text_matches(f->cause, m->delivery->cause) && f->cause.n > 0)
+		return false;
 	return address_matches(f->recipient, r->address);
 }
