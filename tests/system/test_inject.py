@@ -1,6 +1,6 @@
 """sendmail from outside: bytes, envelopes, exit statuses and hostile callers
 (hazards 1 to 12), against a keeper that is played here, so that every byte it
-is given can be looked at."""
+is given can be looked at; then against the real one."""
 import os
 import resource
 import signal
@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from outpost import BIN, Folder, wait_until
+from outpost import BIN, Folder, Instance, wait_until
 
 SUBMIT, DATA, END, ACCEPTED, REFUSED = 20, 21, 22, 24, 25
 SENDMAIL = BIN / "sendmail"
@@ -410,12 +410,47 @@ class Test:
         assert done.returncode == 0 and b"1 aliases" in done.stdout, done
 
 
+def with_a_real_keeper(folder):
+    raw = b"From: a@b.example\nDate: x\nMessage-ID: y\n\n" + \
+        b"z" * 3000000 + b"\n.\n" + "\u00fc\n".encode() * 1000
+    with Instance(folder, "outbound = off\n") as outpost:
+        done = outpost.sendmail(raw, "-v", "-i", "joe@b.example")
+        number = done.stdout.decode().strip()
+        assert done.returncode == 0, done
+        assert [d["id"] for d in outpost.queue()] == [number]
+        stored = subprocess.run(
+            [BIN / "outpost-queue", "show", "--raw", number, "-c",
+             outpost.conf], capture_output=True, timeout=20).stdout
+        head, _, rest = stored.partition(b"\r\nFrom: ")
+        assert b"From: " + rest == raw.replace(b"\n", b"\r\n")
+        assert number.encode() in head
+        for words in (["-bp"], ["-q"], ["-qRjoe@b"], ["-qSx@y"],
+                      ["-qI" + number]):
+            done = outpost.sendmail(b"", *words)
+            assert done.returncode == 0, done
+            assert words != ["-bp"] or number.encode() in done.stdout
+        done = outpost.sendmail(
+            b"HELO x\nMAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\n"
+            b"DATA\nx\n.\nQUIT\n", "-bs")
+        assert done.returncode == 0 and b"queued as" in done.stdout, done
+        # a keeper that is being restarted is waited for
+        for pid in outpost.pids("outpost-queued"):
+            os.kill(pid, signal.SIGKILL)
+        done = outpost.sendmail(raw, "joe@b.example")
+        assert done.returncode in (0, 75), done
+        assert wait_until(lambda: outpost.sendmail(
+            b"x", "joe@b.example").returncode == 0, 20)
+
+
 def main():
     with Folder() as folder:
         test = Test(folder)
         for name in [n for n in dir(test) if n.startswith("test_")]:
             getattr(test, name)()
             print("ok", name)
+    with Folder() as folder:
+        with_a_real_keeper(folder)
+        print("ok with_a_real_keeper")
 
 
 main()
