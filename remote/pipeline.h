@@ -93,9 +93,11 @@ void pipeline_timed_out(struct pipeline *p);
  * step from now on. */
 bool pipeline_break(struct pipeline *p);
 
-/* For pipeline.c: apply one reply to the command it answers. 0, or -1 with
+/* Between pipeline*.c. Apply one reply to the command it answers. 0, or -1 with
  * p->why. (pipeline_reply.c) */
 int pipeline_apply(struct pipeline *p, const struct awaited *a);
+/* The wait for the first awaited reply begins now. (pipeline.c) */
+void pipeline_note_head(struct pipeline *p, uint64_t now_ms);
 /* Hand over what is done at the front of flight. */
 void pipeline_settle(struct pipeline *p);
 

@@ -45,12 +45,22 @@ static void refuse(struct pipeline *p, const struct awaited *a)
 }
 
 /* 421: nothing is decided here, the next host is asked. */
-static void note_closing(struct pipeline *p, const struct awaited *a)
+static void note_closing(
+    struct pipeline *p, struct transaction *t, enum await kind)
 {
 	p->d->is_closing = true;
 	dialogue_refused(p->d, "the server closes", false, &p->why);
-	if (a->kind == AWAIT_MAIL)
-		a->t->is_mail_refused = true;
+	if (t && kind == AWAIT_MAIL)
+		t->is_mail_refused = true;
+}
+
+static int apply_reset(struct pipeline *p)
+{
+	if (p->d->reply.code == 421)
+		note_closing(p, NULL, AWAIT_RSET);
+	else if (p->d->reply.code / 100 != 2)
+		return bad_reply(p, "RSET");
+	return 0;
 }
 
 static int apply_mail(struct pipeline *p, const struct awaited *a)
@@ -130,12 +140,11 @@ int pipeline_apply(struct pipeline *p, const struct awaited *a)
 {
 	int status = 0;
 
-	if (a->t)
-		a->t->nawaited--;
+	if (!a->t)
+		return apply_reset(p);
+	a->t->nawaited--;
 	if (p->d->reply.code == 421)
-		note_closing(p, a);
-	else if (a->kind == AWAIT_RSET && p->d->reply.code / 100 != 2)
-		status = bad_reply(p, "RSET");
+		note_closing(p, a->t, a->kind);
 	else if (a->kind == AWAIT_MAIL)
 		status = apply_mail(p, a);
 	else if (a->kind == AWAIT_RCPT)

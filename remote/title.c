@@ -10,6 +10,13 @@
 static char *title;
 static size_t room;
 
+static void free_list(char **list)
+{
+	for (char **p = list; p && *p; p++)
+		free(*p);
+	free(list);
+}
+
 /* A copy of a list of texts; *end moves behind those that lie in one piece. */
 static char **copy_list(char **list, char **end)
 {
@@ -23,8 +30,10 @@ static char **copy_list(char **list, char **end)
 		if (list[i] == *end)
 			*end += strlen(list[i]) + 1;
 		copy[i] = strdup(list[i]);
-		if (!copy[i])
+		if (!copy[i]) {
+			free_list(copy);
 			return NULL;
+		}
 	}
 	return copy;
 }
@@ -38,8 +47,10 @@ char **title_init(int argc, char **argv)
 		return argv;
 	args = copy_list(argv, &end);
 	env = args ? copy_list(environ, &end) : NULL;
-	if (!env)
+	if (!env) {
+		free_list(args);
 		return argv;
+	}
 	environ = env;
 	title = start;
 	room = (size_t)(end - start);
