@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static int usage_error(const char *error)
 {
@@ -63,6 +64,7 @@ int main(int argc, char **argv)
 	int status;
 
 	signal(SIGPIPE, SIG_DFL);
+	setvbuf(stdout, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, 65536);
 	buf_init(&error, 4096);
 	if (tool_options_parse(argc, argv, tool.now_s, &tool.options, &error) <
 	    0)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { STATUS_MS = 1000, STATUS_LINES_MAX = 1000 };
+enum { STATUS_MS = 300, STATUS_LINES_MAX = 1000 };
 
 static const struct wire_rule answers[] = {
 	{ MSG_STATUS_LINE, 65536, NULL },

@@ -33,11 +33,18 @@ static bool has_other_destination(const struct item *item)
 	return !span_is_equal_nocase(domain, item->domain);
 }
 
+/* "held" and "suspended" need no word more. */
+static bool has_news(const struct view *view)
+{
+	return *view->cause && view->item->state != STATE_HELD &&
+	       view->item->state != STATE_SUSPENDED;
+}
+
 static void print_reply(const struct view *view)
 {
 	const struct item *item = view->item;
 
-	if (item->reply.n == 0 && !*view->cause && item->line.n == 0 &&
+	if (item->reply.n == 0 && !has_news(view) && item->line.n == 0 &&
 	    !has_other_destination(item))
 		return;
 	printf("%14s", "");
@@ -45,7 +52,7 @@ static void print_reply(const struct view *view)
 		printf("to %s ", text_safe(item->domain));
 	if (item->line.n > 0)
 		printf("on %s ", text_safe(item->line));
-	if (*view->cause)
+	if (has_news(view))
 		printf("%s%s", text_safe(span_of(view->cause)),
 		    item->reply.n ? ": " : "");
 	puts(text_safe(item->reply));

@@ -151,9 +151,13 @@ static void print_groups(
     const char *title, const struct groups *groups, uint64_t now)
 {
 	struct group **list = sorted(groups);
+	/* one group without a name says nothing */
+	bool is_dull = groups->count == 1 && list && list[0]->n == 0;
 
-	if (!list)
+	if (!list || is_dull) {
+		free(list);
 		return;
+	}
 	for (size_t i = 0; i < groups->count && i < GROUPS_SHOWN; i++) {
 		const struct group *g = list[i];
 		char size[TOOL_SHORT_MAX], age[TOOL_SHORT_MAX];
