@@ -203,6 +203,9 @@ class PostfixPeer:
                           stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL)
 
+    def stats(self):
+        return None
+
     def memory_pids(self):
         return [p for p in self.server.pids() if "qmgr" in pathlib.Path(
             f"/proc/{p}/comm").read_text()]
@@ -253,12 +256,22 @@ class Bench:
         peer.start(sink_port, **settings)
         return peer
 
+    @staticmethod
+    def spool_cost(before, after, n):
+        if not after:
+            return {}
+        return {
+            "spool KiB/message":
+                (after["written_bytes"] - before["written_bytes"]) / 1024 / n,
+            "syncs/message": (after["syncs"] - before["syncs"]) / n}
+
     def accept(self):
         """20 sessions, 4 KiB, delivery held."""
         n = (20000 if self.peer_class is OutpostPeer else 6000) // self.scale
         sink = Sink(self.options.tools)
         peer = self.peer(sink.port, held=True)
         try:
+            before = peer.stats()
             cpu = cpu_seconds(peer.root())
             written = disk_bytes(self.options.folder)
             got = load(self.options, peer.port, n)
@@ -269,10 +282,7 @@ class Bench:
             os.sync()
             result["disk KiB/message"] = \
                 (disk_bytes(self.options.folder) - written) / 1024 / n
-            if isinstance(peer, OutpostPeer):
-                stats = peer.stats()
-                result["spool KiB/message"] = stats["bytes_written"] / 1024 / n
-                result["syncs/message"] = stats["syncs"] / n
+            result.update(self.spool_cost(before, peer.stats(), n))
             return result
         finally:
             peer.stop()
@@ -284,6 +294,7 @@ class Bench:
         sink = Sink(self.options.tools)
         peer = self.peer(sink.port)
         try:
+            before = peer.stats()
             cpu = cpu_seconds(peer.root())
             start = time.monotonic()
             load(self.options, peer.port, n)
@@ -294,10 +305,7 @@ class Bench:
             result = {"messages/s": n / took, "CPU s/1000": cpu * 1000 / n,
                       "round trips": counts["round_trips"] / n,
                       "connections": counts["connections"]}
-            if isinstance(peer, OutpostPeer):
-                stats = peer.stats()
-                result["spool KiB/message"] = stats["bytes_written"] / 1024 / n
-                result["syncs/message"] = stats["syncs"] / n
+            result.update(self.spool_cost(before, peer.stats(), n))
             return result
         finally:
             peer.stop()
