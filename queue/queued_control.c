@@ -310,9 +310,12 @@ static void change(struct conn *conn, uint64_t id, struct change *change)
 		free(changed);
 		return;
 	}
-	log_event("changed", "action", action_name(change->action), "uid",
-	    log_text("%u", conn->uid), "messages",
-	    log_text("%u", changed->count), NULL);
+	if (changed->count > 0)
+		log_event("changed", "action", action_name(change->action),
+		    "by", conn->kind == CONN_RUNNER ? "runner" : NULL, "uid",
+		    conn->kind == CONN_RUNNER ? NULL
+					      : log_text("%u", conn->uid),
+		    "messages", log_text("%u", changed->count), NULL);
 	if (!group_add(keeper, &request))
 		fatal(EXIT_TRY_LATER, "no memory for a change");
 }

@@ -51,6 +51,7 @@ enum {
 	OPTION_RECIPIENT,
 	OPTION_DESTINATION,
 	OPTION_LINE,
+	OPTION_CAUSE,
 	OPTION_OLDER,
 	OPTION_NEWER,
 	OPTION_LIMIT,
@@ -74,6 +75,7 @@ static const struct option longs[] = {
 	{ "recipient", required_argument, NULL, OPTION_RECIPIENT },
 	{ "destination", required_argument, NULL, OPTION_DESTINATION },
 	{ "line", required_argument, NULL, OPTION_LINE },
+	{ "cause", required_argument, NULL, OPTION_CAUSE },
 	{ "older", required_argument, NULL, OPTION_OLDER },
 	{ "newer", required_argument, NULL, OPTION_NEWER },
 	{ "limit", required_argument, NULL, OPTION_LIMIT },
@@ -93,7 +95,7 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static const char option_groups[] = "FFFFFFFLCJSSSYYYHHRT";
+static const char option_groups[] = "FFFFFFFFLCJSSSYYYHHRT";
 
 static const char *option_name(int code)
 {
@@ -176,6 +178,8 @@ static int read_filter(struct tool_options *o, int code, const char *text,
 		return read_pattern(text, &o->filter.destination, error);
 	case OPTION_LINE:
 		return read_pattern(text, &o->filter.line, error);
+	case OPTION_CAUSE:
+		return read_pattern(text, &o->filter.cause, error);
 	case OPTION_OLDER:
 		return read_ago(text, now_s, &o->filter.older_than, error);
 	default:
@@ -391,7 +395,8 @@ void tool_usage(FILE *to)
 	for (size_t i = 0; commands[i].name; i++)
 		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].help);
 	fputs("\nfilters of list and of all changes: --state, --sender, "
-	      "--recipient,\n--destination, --line, --older, --newer; list: "
+	      "--recipient,\n--destination, --line, --cause, --older, --newer; "
+	      "list: "
 	      "--limit, --count;\nshow: --headers, --body, --raw; changes: "
 	      "--all, --dry-run, --yes;\nhold: --for, --until; retry: "
 	      "--reset; stats: --rates; all: --json.\nSee "
