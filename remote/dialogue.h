@@ -30,6 +30,8 @@ struct dialogue {
 	const struct session *session;
 	const struct dialogue_waits *waits;
 	SSL_CTX *tls;
+	void (*on_connected)(void *arg); /* or NULL: before the banner */
+	void *arg;
 	/* the present connection */
 	bool is_open;
 	bool is_reached;	 /* a connection was made to host */

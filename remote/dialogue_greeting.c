@@ -134,6 +134,8 @@ static int open_once(struct dialogue *d, const union net_address *peer,
 	stream_open(&d->stream, fd);
 	d->is_open = d->is_reached = true;
 	d->connections++;
+	if (d->on_connected)
+		d->on_connected(d->arg);
 	status = dialogue_greet(d, may_tls, why);
 	if (status == 0 && !d->is_closing)
 		return 0;

@@ -298,6 +298,12 @@ static void clear(struct line *l)
 	wire_free(l->runner);
 }
 
+static void on_connected(void *arg)
+{
+	line_set_state(arg, LINE_GREETING);
+	line_flush(arg);
+}
+
 int line_run(int fd, const struct line_options *options)
 {
 	struct line l = { .options = options, .log_level = log_get_level() };
@@ -308,6 +314,8 @@ int line_run(int fd, const struct line_options *options)
 	backlog_init(&l.waiting);
 	dialogue_init(&l.dialogue,
 	    options->waits ? options->waits : &dialogue_waits, options->tls);
+	l.dialogue.on_connected = on_connected;
+	l.dialogue.arg = &l;
 	pipeline_init(&l.pipeline, &l.dialogue, &l.waiting, line_done, &l);
 	title_set("%s idle", options->name);
 	while (!l.is_runner_gone) {

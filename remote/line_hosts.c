@@ -12,7 +12,10 @@
 
 #include <poll.h>
 
-enum { TRIES_MAX = 16 }; /* addresses without a message taken */
+enum {
+	TRIES_MAX = 16,		/* addresses without a message taken */
+	TRYING_MAX_MS = 600000, /* no new address after that */
+};
 
 static bool is_runner_there(struct line *l)
 {
@@ -72,7 +75,10 @@ int line_open(struct line *l)
 {
 	const struct host *host;
 
-	while ((host = find_host(l)) != NULL && l->tries++ < TRIES_MAX) {
+	if (l->tries == 0)
+		l->trying_ms = now_monotonic_ms();
+	while ((host = find_host(l)) != NULL && l->tries++ < TRIES_MAX &&
+	       now_monotonic_ms() - l->trying_ms < TRYING_MAX_MS) {
 		if (!is_runner_there(l))
 			return -1;
 		if (try_address(l, host) == 0)

@@ -26,7 +26,8 @@ struct line {
 	struct outcome why; /* what went wrong last */
 	size_t host_at;
 	unsigned address_at, tries;
-	uint64_t idle_ms; /* since when nothing was to be done */
+	uint64_t trying_ms; /* since when without success */
+	uint64_t idle_ms;   /* since when nothing was to be done */
 };
 
 /* line.c: the runner's side */

@@ -65,7 +65,7 @@ static size_t server_fill(struct server *s)
 	return (size_t)n;
 }
 
-static void server_drop(struct server *s, size_t n)
+static inline void server_drop(struct server *s, size_t n)
 {
 	memmove(s->in, s->in + n, s->n - n);
 	s->n -= n;
@@ -84,7 +84,8 @@ static bool server_line(struct server *s, char *text, size_t size)
 	return true;
 }
 
-static void server_expect(struct server *s, const char *line, bool is_prefix)
+static inline void server_expect(
+    struct server *s, const char *line, bool is_prefix)
 {
 	char text[4096];
 
@@ -97,7 +98,7 @@ static void server_expect(struct server *s, const char *line, bool is_prefix)
 	}
 }
 
-static void server_expect_bytes(struct server *s, const char *bytes)
+static inline void server_expect_bytes(struct server *s, const char *bytes)
 {
 	size_t n = strlen(bytes);
 
@@ -111,7 +112,7 @@ static void server_expect_bytes(struct server *s, const char *bytes)
 	server_drop(s, n);
 }
 
-static void server_skip(struct server *s, size_t n)
+static inline void server_skip(struct server *s, size_t n)
 {
 	while (n > 0) {
 		size_t some;
@@ -124,7 +125,7 @@ static void server_skip(struct server *s, size_t n)
 	}
 }
 
-static void server_send(struct server *s, const char *text)
+static inline void server_send(struct server *s, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -135,7 +136,7 @@ static void server_send(struct server *s, const char *text)
 		fprintf(stderr, "script: send: %s\n", strerror(errno));
 }
 
-static void server_close(struct server *s, bool is_reset)
+static inline void server_close(struct server *s, bool is_reset)
 {
 	struct linger now = { 1, 0 };
 
@@ -146,7 +147,7 @@ static void server_close(struct server *s, bool is_reset)
 	s->n = 0;
 }
 
-static void server_answer_all(struct server *s, const char *reply)
+static inline void server_answer_all(struct server *s, const char *reply)
 {
 	char text[4096];
 
@@ -157,7 +158,7 @@ static void server_answer_all(struct server *s, const char *reply)
 	server_close(s, false);
 }
 
-static void server_handshake(struct server *s)
+static inline void server_handshake(struct server *s)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -175,7 +176,7 @@ static void server_handshake(struct server *s)
 		die("handshake failed", "");
 }
 
-static void server_step(struct server *s, const char *step)
+static inline void server_step(struct server *s, const char *step)
 {
 	const char *text = step[0] && step[1] ? step + 2 : "";
 	char line[4096];
@@ -224,7 +225,7 @@ static void server_step(struct server *s, const char *step)
 	}
 }
 
-static void server_run(int listener, const char *const *script)
+static inline void server_run(int listener, const char *const *script)
 {
 	static struct server s;
 
@@ -285,7 +286,7 @@ static int drive_listen(uint16_t *port)
 	return fd;
 }
 
-static void drive_serve(struct drive *d, const char *const *script)
+static inline void drive_serve(struct drive *d, const char *const *script)
 {
 	int listener;
 
@@ -298,20 +299,19 @@ static void drive_serve(struct drive *d, const char *const *script)
 }
 
 /* Speak to the line at fd. */
-static void drive_attach(struct drive *d, int fd)
+static inline void drive_attach(struct drive *d, int fd)
 {
 	d->wire = wire_new(NULL, fd, "line", runner_rules, NULL, NULL);
 	assert_non_null(d->wire);
 }
 
-static inline void drive_start(struct drive *d, const char *const *script)
+static inline void drive_line(struct drive *d)
 {
 	static SSL_CTX *tls;
 	int fds[2];
 
 	if (!tls)
 		tls = tls_client_new();
-	drive_serve(d, script);
 	assert_int_equal(wire_pair(fds), 0);
 	d->line = fork();
 	if (d->line == 0) {
@@ -325,6 +325,12 @@ static inline void drive_start(struct drive *d, const char *const *script)
 	drive_attach(d, fds[0]);
 }
 
+static inline void drive_start(struct drive *d, const char *const *script)
+{
+	drive_serve(d, script);
+	drive_line(d);
+}
+
 static struct host drive_host(const struct drive *d, const char *name)
 {
 	return (struct host){ .name = span_of(name),
@@ -334,7 +340,7 @@ static struct host drive_host(const struct drive *d, const char *name)
 }
 
 /* hosts: all are the script's server, one connection after the other. */
-static void drive_session_with(
+static inline void drive_session_with(
     struct drive *d, struct session *session, unsigned nhosts)
 {
 	struct host hosts[4];
@@ -353,7 +359,7 @@ static void drive_session_with(
 	session->hosts = NULL;
 }
 
-static void drive_session(struct drive *d, unsigned nhosts)
+static inline void drive_session(struct drive *d, unsigned nhosts)
 {
 	struct session session = { .tls = TLS_MAY };
 
@@ -361,7 +367,7 @@ static void drive_session(struct drive *d, unsigned nhosts)
 }
 
 /* rcpts: separated by blanks. */
-static void drive_job(
+static inline void drive_job(
     struct drive *d, uint64_t number, struct job *job, const char *rcpts)
 {
 	struct job_recipient list[RCPTS_PER_DELIVERY];
@@ -389,7 +395,7 @@ static void drive_job(
 	job->recipients = NULL;
 }
 
-static void drive_deliver(
+static inline void drive_deliver(
     struct drive *d, uint64_t number, const char *rcpts, const char *content)
 {
 	struct job job = { .sender = SPAN_LITERAL("from@x.test"),
@@ -398,12 +404,12 @@ static void drive_deliver(
 	drive_job(d, number, &job, rcpts);
 }
 
-static void drive_flush(struct drive *d)
+static inline void drive_flush(struct drive *d)
 {
 	assert_int_equal(wire_flush(d->wire, deadline_in_ms(5000)), 0);
 }
 
-static void drive_end(struct drive *d)
+static inline void drive_end(struct drive *d)
 {
 	wire_send(d->wire, MSG_SESSION_END, 77, (struct span){ 0 });
 	drive_flush(d);
@@ -439,7 +445,8 @@ static uint16_t drive_receive(struct drive *d)
 
 /* The next result is for this job, its recipients got these: D delivered,
  * F failed, T deferred, U uncertain, - untouched. */
-static void drive_expect(struct drive *d, uint64_t number, const char *outcomes)
+static inline void drive_expect(
+    struct drive *d, uint64_t number, const char *outcomes)
 {
 	char got[RCPTS_PER_DELIVERY + 1] = { 0 };
 
@@ -465,12 +472,12 @@ static inline void drive_expect_reply(
 	}
 }
 
-static void drive_expect_done(struct drive *d)
+static inline void drive_expect_done(struct drive *d)
 {
 	assert_int_equal(drive_receive(d), MSG_SESSION_DONE);
 }
 
-static void drive_finish(struct drive *d)
+static inline void drive_finish(struct drive *d)
 {
 	int status;
 
