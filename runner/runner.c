@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { AUTO_LINES = 20, DECISIONS_A_ROUND = 20000 };
+enum { AUTO_LINES = 20, DECISIONS_A_ROUND = 20000, FAREWELL_MS = 2000 };
 
 static struct runner the_runner;
 
@@ -212,10 +212,23 @@ static void on_outbound(struct child *child, bool on, struct span scope)
 		    on ? "on" : "off", NULL);
 }
 
+static void on_farewell_over(void *arg)
+{
+	struct runner *runner = arg;
+
+	loop_stop(runner->loop);
+}
+
+/* All is recorded; the servers are given a moment for their QUIT. */
 void runner_check_stopped(struct runner *runner)
 {
-	if (runner->is_stopping && runner->tasks.count == 0)
+	if (!runner->is_stopping || runner->tasks.count > 0)
+		return;
+	if (!schedule_has_session(runner->schedule))
 		loop_stop(runner->loop);
+	else if (runner->farewell.place == 0)
+		loop_timer_set(runner->loop, &runner->farewell,
+		    now_monotonic_ms() + FAREWELL_MS, on_farewell_over, runner);
 }
 
 static void on_grace_over(void *arg)

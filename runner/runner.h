@@ -39,7 +39,7 @@ struct runner {
 	size_t nasked;
 	uint64_t last_asked, last_due;
 	TAILQ_HEAD(, want) wants; /* destinations not asked for yet */
-	struct timer wake, grace;
+	struct timer wake, grace, farewell;
 	struct control controls[CONTROLS_MAX];
 	int listener;
 	TAILQ_HEAD(, wake) wakes; /* the first is being asked for */

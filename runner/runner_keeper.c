@@ -263,8 +263,11 @@ static void on_gone(struct wire *wire, struct message *message, void *arg)
 		cut_off(runner, "gone what was not claimed");
 		return;
 	}
+	if (task->kind == TASK_REPORT)
+		intake_want(&runner->intake); /* another report covered it */
+	else
+		intake_sweep_soon(&runner->intake, runner_utc_ms());
 	forget(runner, task);
-	intake_sweep_soon(&runner->intake, runner_utc_ms());
 }
 
 static void on_recorded(struct wire *wire, struct message *message, void *arg)
@@ -302,9 +305,11 @@ static void on_accepted(struct wire *wire, struct message *message, void *arg)
 	}
 	log_event("report", "id", id_text(id), "about",
 	    id_text(task->delivery->message), NULL);
-	forget(runner, task);
-	/* recipients of it that still wait were left out of the schedule */
+	/* what it had no room for, and what of it still waits to be sent */
+	if (task->has_report)
+		intake_sweep_soon(&runner->intake, runner_utc_ms());
 	intake_want(&runner->intake);
+	forget(runner, task);
 }
 
 static void on_refused(struct wire *wire, struct message *message, void *arg)

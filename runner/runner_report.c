@@ -86,6 +86,7 @@ void report_job(struct runner *runner, struct task *task, const struct job *job)
 
 	if (report_compose(&c, &report) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for a report");
+	task->has_report = job->nrecipients >= REPORT_RECIPIENTS_MAX / 2;
 	if (report.to.n > 0 && report.nrefs > 0)
 		submit(runner, task, &report);
 	else

@@ -140,6 +140,28 @@ void delivery_set_phase(struct schedule *s, struct delivery *d, uint8_t phase)
 	count_phase(s, d->phase, 1);
 }
 
+bool delivery_begin_report(struct schedule *s, struct delivery *d)
+{
+	uint64_t *free_place = NULL;
+
+	for (size_t i = 0; i < REPORTS_AT_ONCE; i++) {
+		if (s->reporting[i] == d->message)
+			return false;
+		if (s->reporting[i] == 0)
+			free_place = &s->reporting[i];
+	}
+	if (free_place)
+		*free_place = d->message;
+	return free_place != NULL;
+}
+
+static void end_report(struct schedule *s, const struct delivery *d)
+{
+	for (size_t i = 0; i < REPORTS_AT_ONCE; i++)
+		if (s->reporting[i] == d->message)
+			s->reporting[i] = 0;
+}
+
 static struct delivery *remember(struct schedule *s, const struct waiting *w)
 {
 	struct delivery *d = calloc(1, sizeof(*d));
@@ -172,10 +194,12 @@ static void drop(struct schedule *s, struct delivery *d)
 	free(d);
 }
 
-static void await(struct schedule *s, struct delivery *d, uint64_t at)
+void delivery_await(struct schedule *s, struct delivery *d, uint64_t at)
 {
 	struct delivery *before = TAILQ_LAST(&s->awaiting, delivery_list);
 
+	if (d->phase == PHASE_REPORTING)
+		end_report(s, d);
 	d->report_at = at;
 	delivery_set_phase(s, d, PHASE_AWAITING);
 	while (before && before->report_at > at)
@@ -184,6 +208,14 @@ static void await(struct schedule *s, struct delivery *d, uint64_t at)
 		TAILQ_INSERT_AFTER(&s->awaiting, before, d, entry);
 	else
 		TAILQ_INSERT_HEAD(&s->awaiting, d, entry);
+	d->is_listed = table_add(&s->awaited, &d->awaited, d->message) == 0;
+}
+
+void delivery_unawait(struct schedule *s, struct delivery *d)
+{
+	TAILQ_REMOVE(&s->awaiting, d, entry);
+	if (d->is_listed)
+		table_remove(&s->awaited, &d->awaited);
 }
 
 static enum added add_report(
@@ -191,12 +223,13 @@ static enum added add_report(
 {
 	struct delivery *d;
 
-	if (s->deliveries.count >= 2 * s->options.window)
-		return ADDED_SHED;
+	if (s->deliveries.count >= 2 * s->options.window ||
+	    table_find(&s->awaited, w->message))
+		return ADDED_SHED; /* one report is about all of it */
 	d = remember(s, w);
 	if (!d)
 		return ADDED_FAILED;
-	await(s, d, now);
+	delivery_await(s, d, now);
 	return ADDED;
 }
 
@@ -239,7 +272,9 @@ void schedule_forget(struct schedule *s, uint64_t now, struct delivery *d)
 	if (d->phase == PHASE_WAITING)
 		leave_flow(s, d);
 	if (d->phase == PHASE_AWAITING)
-		TAILQ_REMOVE(&s->awaiting, d, entry);
+		delivery_unawait(s, d);
+	if (d->phase == PHASE_REPORTING)
+		end_report(s, d);
 	count_phase(s, d->phase, -1);
 	drop(s, d);
 	if (!to)
@@ -306,12 +341,15 @@ void schedule_put_back(
 
 void schedule_await_report(struct schedule *s, uint64_t now, struct delivery *d)
 {
-	await(s, d, now + REPORT_GATHER_MS);
+	if (table_find(&s->awaited, d->message))
+		schedule_forget(s, now, d);
+	else
+		delivery_await(s, d, now + REPORT_GATHER_MS);
 }
 
 void schedule_report_later(struct schedule *s, uint64_t at, struct delivery *d)
 {
-	await(s, d, at);
+	delivery_await(s, d, at);
 }
 
 void schedule_set_usable(struct schedule *s, bool is_usable)
@@ -354,5 +392,6 @@ void schedule_free(struct schedule *s)
 	heap_clear(&s->line_timers);
 	table_clear(&s->deliveries);
 	table_clear(&s->destinations);
+	table_clear(&s->awaited);
 	free(s);
 }

@@ -32,7 +32,7 @@ enum {
 	TURN_MESSAGES = 100, /* need its line, or that many messages */
 	LIMIT_START = 5,     /* sessions to one destination at first */
 	REFUSALS_AT_ONCE = 256,
-	REPORTS_AT_ONCE = 8,
+	REPORTS_AT_ONCE = 32, /* one a message, which covers all of it */
 	REPORT_GATHER_MS = 1000,
 	PUT_BACKS_MAX = 3, /* then it is deferred a while */
 	LINE_BACKOFF_MS = 1000,
@@ -62,6 +62,7 @@ enum phase {
 struct delivery {
 	struct turn_item item;
 	struct table_link link;
+	struct table_link awaited;   /* AWAITING, by message */
 	TAILQ_ENTRY(delivery) entry; /* suspects, awaiting */
 	struct flow *flow;	     /* NULL: only a report is due */
 	struct line *line;	     /* GIVEN */
@@ -72,6 +73,7 @@ struct delivery {
 	uint16_t number; /* in its message */
 	uint16_t attempts, line_deaths;
 	uint8_t phase, flags, origin, put_backs;
+	bool is_listed; /* in awaited */
 	int8_t priority;
 };
 
@@ -254,6 +256,8 @@ bool schedule_refill(struct schedule *s, struct due_key *from);
 /* While reading so: it has room for still more. */
 bool schedule_refill_more(const struct schedule *s);
 
+/* Some line has a session that is not over. */
+bool schedule_has_session(const struct schedule *s);
 bool schedule_is_on(const struct schedule *s);
 size_t schedule_in_memory(const struct schedule *s);
 

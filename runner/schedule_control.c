@@ -87,6 +87,14 @@ void schedule_stop(struct schedule *s)
 	apply(s);
 }
 
+bool schedule_has_session(const struct schedule *s)
+{
+	for (size_t i = 0; i < s->ngroups; i++)
+		if (!TAILQ_EMPTY(&s->groups[i]->sessions))
+			return true;
+	return false;
+}
+
 bool schedule_is_on(const struct schedule *s)
 {
 	return !s->is_off;

@@ -263,15 +263,22 @@ static bool next_start(
 
 static bool next_report(struct schedule *s, uint64_t now, struct decision *out)
 {
-	struct delivery *d = TAILQ_FIRST(&s->awaiting);
+	struct delivery *d;
 
-	if (!d || d->report_at > now || s->nreporting >= REPORTS_AT_ONCE ||
-	    s->is_stopping)
+	if (s->is_stopping)
 		return false;
-	TAILQ_REMOVE(&s->awaiting, d, entry);
-	delivery_set_phase(s, d, PHASE_REPORTING);
-	*out = (struct decision){ DECIDE_REPORT, .delivery = d };
-	return true;
+	while (s->nreporting < REPORTS_AT_ONCE &&
+	       (d = TAILQ_FIRST(&s->awaiting)) && d->report_at <= now) {
+		delivery_unawait(s, d);
+		if (!delivery_begin_report(s, d)) {
+			delivery_await(s, d, now + REPORT_GATHER_MS);
+			continue;
+		}
+		delivery_set_phase(s, d, PHASE_REPORTING);
+		*out = (struct decision){ DECIDE_REPORT, .delivery = d };
+		return true;
+	}
+	return false;
 }
 
 static bool next_in_groups(

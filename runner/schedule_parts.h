@@ -47,7 +47,7 @@ struct schedule {
 	struct schedule_options options;
 	struct group **groups;
 	size_t ngroups, turn; /* the group to look at first */
-	struct table deliveries, destinations;
+	struct table deliveries, destinations, awaited;
 	struct destination_list wants_hosts, refusing, idle, refill;
 	struct destination *refilling; /* may be NULL */
 	size_t nidle;
@@ -58,12 +58,17 @@ struct schedule {
 	struct heap destination_timers, line_timers;
 	uint64_t random, last_session;
 	size_t nwaiting, ngiven, nrecording, nawaiting, nrefusing, nreporting;
-	size_t noff; /* destinations that are off */
+	size_t noff;			     /* destinations that are off */
+	uint64_t reporting[REPORTS_AT_ONCE]; /* messages; 0: free */
 	bool is_off, is_stopping, is_usable;
 };
 
 /* schedule.c */
 void delivery_set_phase(struct schedule *s, struct delivery *d, uint8_t phase);
+/* One report a message at a time: false when one is being made. */
+bool delivery_begin_report(struct schedule *s, struct delivery *d);
+void delivery_await(struct schedule *s, struct delivery *d, uint64_t at);
+void delivery_unawait(struct schedule *s, struct delivery *d);
 void delivery_left_flow(struct schedule *s, struct delivery *d);
 
 /* schedule_next.c */

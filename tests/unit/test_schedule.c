@@ -478,6 +478,27 @@ static void test_report_waits_a_little(void **state)
 	schedule_free(s);
 }
 
+static void test_one_report_a_message(void **state)
+{
+	struct waiting w = { .message = 7, .flags = WAITING_REPORT };
+	struct decision x;
+
+	(void)state;
+	begin(1, 100);
+	assert_int_equal(schedule_add(s, now, &w, NULL, 0), ADDED);
+	w.delivery = 1; /* the same report tells of it */
+	assert_int_equal(schedule_add(s, now, &w, NULL, 0), ADDED_SHED);
+	x = expect(DECIDE_REPORT);
+	/* too late for that one, and not at the same time */
+	assert_int_equal(schedule_add(s, now, &w, NULL, 0), ADDED);
+	expect_nothing();
+	schedule_forget(s, now, x.delivery);
+	now = schedule_wake(s);
+	expect(DECIDE_REPORT);
+	expect_nothing();
+	schedule_free(s);
+}
+
 static void test_keeper_gone(void **state)
 {
 	struct schedule_counts counts;
@@ -515,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_outbound),
 		cmocka_unit_test(test_share_of_memory),
 		cmocka_unit_test(test_report_waits_a_little),
+		cmocka_unit_test(test_one_report_a_message),
 		cmocka_unit_test(test_keeper_gone),
 	};
 
