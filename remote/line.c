@@ -16,7 +16,7 @@ enum {
 	HELD_BYTES = 131072, /* of their payloads; one may be larger */
 	FLUSH_BYTES = 32768,
 	RUNNER_MS = 60000, /* the runner answers always */
-	REST_MS = 2000,	   /* then memory is given back */
+	REST_MS = 300,	   /* then memory is given back */
 };
 
 static const struct wire_rule rules[] = {
