@@ -118,7 +118,11 @@ static struct prospect prospect_of(const struct view *view)
 	if (strcmp(view->cause, "outbound-off") == 0)
 		return (struct prospect){ "outbound is off: nothing is sent",
 			"outpost outbound on" };
-	return (struct prospect){ "sent as soon as a line is free", NULL };
+	return (struct prospect){
+		"due: sent as soon as its destination takes mail and a line is "
+		"free",
+		NULL
+	};
 }
 
 static json_t *next_of(
