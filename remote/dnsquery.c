@@ -6,7 +6,11 @@
 
 #include <stdlib.h>
 
-enum { FIRST_MS = 2000, TOTAL_MS = 40000 };
+enum {
+	FIRST_MS = 2000,
+	TOTAL_MS = 40000,
+	FIRST_MOST = 200, /* a resolver drops what is too much at once */
+};
 
 /* --- the client ----------------------------------------------------------- */
 
@@ -90,7 +94,14 @@ void dns_client_free(struct dns_client *client)
 	free(client);
 }
 
-static void begin_queued(struct dns_client *client)
+/* Silence holds others up only when there is very much of it. */
+static bool has_room(const struct dns_client *client)
+{
+	return client->first < FIRST_MOST &&
+	       client->sockets < client->options.sockets_most;
+}
+
+void questions_begin(struct dns_client *client)
 {
 	struct question *q;
 
@@ -98,8 +109,7 @@ static void begin_queued(struct dns_client *client)
 	if (client->is_beginning)
 		return;
 	client->is_beginning = true;
-	while (client->sockets < client->options.sockets_most &&
-	       (q = TAILQ_FIRST(&client->queue)) != NULL) {
+	while (has_room(client) && (q = TAILQ_FIRST(&client->queue)) != NULL) {
 		TAILQ_REMOVE(&client->queue, q, turn);
 		q->is_queued = false;
 		q->began_ms = now_monotonic_ms();
@@ -138,7 +148,7 @@ void question_finish(struct question *q, struct dns_answer *a)
 	}
 	dns_answer_release(a);
 	question_free(q);
-	begin_queued(client);
+	questions_begin(client);
 }
 
 /* What is said without memory for an answer: not shared, never freed. */
@@ -228,5 +238,5 @@ void dns_ask(struct dns_client *client, const char *name, enum dns_type type,
 		return;
 	q->is_queued = true;
 	TAILQ_INSERT_TAIL(&client->queue, q, turn);
-	begin_queued(client);
+	questions_begin(client);
 }

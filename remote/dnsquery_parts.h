@@ -25,6 +25,7 @@ struct question {
 	bool is_queued;
 	/* the present try */
 	bool is_tcp, no_edns;
+	bool is_first; /* nobody kept silent yet */
 	uint16_t id;
 	int fd; /* -1: none */
 	size_t server;
@@ -42,7 +43,8 @@ struct dns_client {
 	struct dns_options options;
 	struct dns_cache *cache;
 	struct dns_counts counts;
-	size_t sockets, preferred;
+	size_t sockets, first; /* of them: in their first try */
+	size_t preferred;
 	uint64_t preferred_ms;
 	struct questions queue;
 	bool is_beginning;
@@ -53,6 +55,8 @@ struct dns_client {
 /* dnsquery.c: the question is over, its memory gone. finish takes a over. */
 void question_finish(struct question *q, struct dns_answer *a);
 void question_fail(struct question *q); /* q->why says why */
+
+void questions_begin(struct dns_client *client); /* of those that wait */
 
 /* dnstry.c */
 void try_begin(struct question *q); /* the first try */

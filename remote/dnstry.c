@@ -29,6 +29,8 @@ void try_hang_up(struct question *q)
 	close(q->fd);
 	q->fd = -1;
 	q->client->sockets--;
+	if (q->is_first)
+		q->client->first--;
 }
 
 static const char *server_text(const struct question *q)
@@ -69,6 +71,7 @@ static void on_silence(void *arg)
 		client->preferred_ms = now_monotonic_ms();
 	}
 	try_next_server(q);
+	questions_begin(client);
 }
 
 /* Longer with each round through the servers: a resolver that drops a slow
@@ -214,7 +217,10 @@ static int open_socket(struct question *q)
 	    socket(to->sa.sa_family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (q->fd < 0)
 		return -1;
+	q->is_first = q->tries == 0;
 	q->client->sockets++;
+	if (q->is_first)
+		q->client->first++;
 	/* Connected, a socket hears its server alone. */
 	if (connect(q->fd, &to->sa, net_size(to)) < 0 && errno != EINPROGRESS)
 		return -1;

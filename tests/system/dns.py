@@ -67,6 +67,7 @@ class Nsd(Server):
                 f"  zonelistfile: \"{folder}/list\"\n"
                 f"  xfrdfile: \"{folder}/xfrd\"\n  xfrdir: \"{folder}\"\n"
                 f"  logfile: \"{folder}/log\"\n  server-count: 1\n"
+                "  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\n"
                 "remote-control:\n  control-enable: no\n")
         for zone, records in zones.items():
             path = folder / f"{zone.rstrip('.') or 'root'}.zone"

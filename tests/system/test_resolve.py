@@ -201,7 +201,8 @@ def test_unreachable(r):
 def test_ssrf(r):
     """Direct mode is not led to this machine; hazard 42."""
     a = r.ask("local.plain.example")
-    assert (a.verdict, a.status) == (PERM, "5.4.6") and "::1" in a.detail, a
+    assert (a.verdict, a.status) == (PERM, "5.4.6") and \
+        " leads to " in a.detail, a
     a = r.ask("meta.plain.example")
     assert a.verdict == OK and a.hosts[0][2] == [] and \
         a.hosts[1][2] == ["192.0.2.2"], a
@@ -417,7 +418,7 @@ def one_server(r, server):
     r.ask("ttl.example", HOST)
     assert server.asked["good.example", 1] == 1
     assert server.asked["ttl.example", 1] == 2
-    for what in ("refused", "cuttcp", "short"):
+    for what in ("refused", "cuttcp"):
         a = r.ask(f"{what}.example", HOST)
         assert a.verdict != OK, (what, a)
     # No answer at first, one from the cache the second time; hazard 46.
@@ -432,8 +433,10 @@ def test_never():
     server = Hostile()
     with Resolver(f'resolvers = {{ "127.0.0.1:{server.port}" }}\n') as r:
         start = time.monotonic()
-        a, b = r.ask_all([(HOST, "never.example"), (HOST, "never.example")])
+        a, b, c = r.ask_all([(HOST, "never.example"), (HOST, "never.example"),
+                             (HOST, "short.example")])
         assert a.verdict == b.verdict == TEMP and a.status == "4.4.3", a
+        assert c.verdict == TEMP, c
         assert "no answer" in a.detail
         assert 30 < time.monotonic() - start < 50
         assert server.asked["never.example", 1] == 5
