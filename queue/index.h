@@ -182,7 +182,6 @@ void attempt_save(struct index *ix, uint64_t id, uint16_t number,
 void usage_add(struct index *ix, const struct place *place);
 void usage_sub(struct index *ix, const struct place *place);
 const struct usage *usage_of(struct index *ix, uint32_t segment);
-void usage_forget(struct index *ix, uint32_t segment); /* a freed one */
 int usage_load(struct index *ix, MDB_txn *txn);
 void usage_save(struct index *ix);
 

@@ -84,16 +84,6 @@ const struct usage *usage_of(struct index *ix, uint32_t segment)
 	return usage_find(ix, segment);
 }
 
-void usage_forget(struct index *ix, uint32_t segment)
-{
-	struct usage *u = usage_find(ix, segment);
-
-	if (!u)
-		return;
-	u->messages = u->bytes = 0;
-	u->is_dirty = true;
-}
-
 int usage_load(struct index *ix, MDB_txn *txn)
 {
 	MDB_cursor *cursor;

@@ -82,7 +82,7 @@ static void found_free(struct journal *j, uint32_t name)
 		return;
 	if (j->disk->size(j->disk->arg, fd, &bytes) == 0 &&
 	    bytes >= SEGMENT_BYTES_MIN)
-		free_add(j, name, bytes);
+		free_add(j, name, bytes & ~(uint64_t)(BATCH_ALIGN - 1));
 	j->disk->close(j->disk->arg, fd);
 }
 

@@ -80,8 +80,8 @@ int journal_advance(struct journal *j, const struct index_state *state,
  * failure the segment must not be written to again: advance first. */
 int journal_write(struct journal *j, struct iovec *iov, size_t n,
     uint64_t bytes, struct outcome *why);
-/* Take the last batch written back, though it is on disk: it will not be
- * found any more. -1: it could not be done; advance first. */
+/* Take back what begins at offset, the last batch, though it may be on disk:
+ * it will not be found any more. -1: it could not be done; advance first. */
 int journal_revoke(struct journal *j, uint64_t offset);
 /* Write the bytes from offset on again and sync: what a process that died had
  * not synced, or what a failed sync left clean in memory only. */

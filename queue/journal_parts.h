@@ -12,6 +12,7 @@ struct journal {
 	const struct disk *disk;
 	char folder[PATH_MAX];
 	bool read_only;
+	bool must_sync; /* a segment was freed, perhaps not yet on the disk */
 	bool is_closed; /* a write failed: the current segment is done with */
 	struct segment *segments;
 	size_t nsegments, segments_cap;

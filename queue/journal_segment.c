@@ -365,12 +365,22 @@ static int segment_begin(
 	return j->disk->sync_folder(j->disk->arg, j->folder);
 }
 
+/* Freed segments go one after the other: an old one must not come back
+ * without its successors, nor with another's contents. */
+static int folder_sync(struct journal *j)
+{
+	if (j->must_sync && j->disk->sync_folder(j->disk->arg, j->folder) < 0)
+		return -1;
+	j->must_sync = false;
+	return 0;
+}
+
 int journal_advance(struct journal *j, const struct index_state *state,
     bool keep_spare, struct outcome *why)
 {
 	struct segment s;
 
-	if (prepare_now(j, keep_spare ? 2 : 1) < 0)
+	if (folder_sync(j) < 0 || prepare_now(j, keep_spare ? 2 : 1) < 0)
 		return outcome_errno(why, "new journal segment");
 	s = segment_plan(j, state);
 	if (segment_begin(j, &s, j->free_names[j->nfree - 1]) < 0 ||
@@ -384,27 +394,24 @@ int journal_advance(struct journal *j, const struct index_state *state,
 int journal_free_oldest(struct journal *j)
 {
 	struct segment *s = &j->segments[0];
+	bool is_kept = j->nfree < SEGMENTS_KEPT;
 	char from[PATH_MAX], to[PATH_MAX];
-	uint32_t name = j->next_free_name;
 	uint64_t bytes = s->bytes;
-	int result;
 
-	if (j->nsegments < 2)
+	if (j->nsegments < 2 || folder_sync(j) < 0)
 		return -1;
 	segment_close(j, s);
 	journal_path(j, from, "%08x.seg", s->number);
-	journal_path(j, to, "free-%08x", name);
-	result = j->nfree < SEGMENTS_KEPT
-		     ? j->disk->rename(j->disk->arg, from, to)
-		     : j->disk->unlink(j->disk->arg, from);
-	/* in order, or an old one could come back without its successors */
-	if (result < 0 || j->disk->sync_folder(j->disk->arg, j->folder) < 0)
+	journal_path(j, to, "free-%08x", j->next_free_name);
+	if ((is_kept ? j->disk->rename(j->disk->arg, from, to)
+		     : j->disk->unlink(j->disk->arg, from)) < 0)
 		return -1;
-	if (j->nfree < SEGMENTS_KEPT)
+	if (is_kept)
 		free_add(j, j->next_free_name++, bytes);
 	j->nsegments--;
 	memmove(
 	    j->segments, j->segments + 1, j->nsegments * sizeof(*j->segments));
 	j->cannot_prepare = false;
-	return 0;
+	j->must_sync = true;
+	return folder_sync(j);
 }

@@ -147,3 +147,9 @@ void spool_set_max_bytes(struct spool *spool, uint64_t max_bytes)
 {
 	spool->max_bytes = max_bytes;
 }
+
+void spool_abandon(struct spool *s)
+{
+	s->is_open = false;
+	spool_close(s);
+}

@@ -79,6 +79,20 @@ static int index_failed(struct spool *s, int rc, struct outcome *why)
 	return commit_failed(s);
 }
 
+/* Some or all of the batch may be on the disk. It must not come back after a
+ * crash, now that it is refused: the next segment's header cuts it off. */
+static void batch_forget(struct spool *s)
+{
+	uint64_t at = journal_at(s->journal);
+	struct outcome why;
+
+	if (journal_advance(s->journal, &s->index->now, false, &why) < 0 &&
+	    journal_revoke(s->journal, at) < 0)
+		log_warn("spool-revoke-failed", "segment",
+		    log_text("%08x", journal_current(s->journal)->number),
+		    "why", why.detail, NULL);
+}
+
 static int journal_failed(struct spool *s, struct outcome *why)
 {
 	log_warn("spool-write-failed", "segment",
@@ -90,6 +104,7 @@ static int journal_failed(struct spool *s, struct outcome *why)
 		s->repair_segment = journal_current(s->journal)->number;
 		s->repair_end = journal_at(s->journal);
 	}
+	batch_forget(s);
 	spool_repair(s);
 	return -1;
 }

@@ -43,14 +43,12 @@ static bool free_one(struct spool *s)
 	if (!first || !is_empty(s, first->number))
 		return false;
 	number = first->number;
-	if (journal_free_oldest(s->journal) < 0) {
-		log_warn("spool-segment-not-freed", "segment",
-		    log_text("%08x", number), NULL);
-		return false;
-	}
-	usage_forget(s->index, number);
 	s->move_at = (struct position){ 0 };
-	return true;
+	if (journal_free_oldest(s->journal) == 0)
+		return true;
+	log_warn("spool-segment-not-freed", "segment", log_text("%08x", number),
+	    NULL);
+	return false;
 }
 
 static bool is_sparse(const struct spool *s)

@@ -56,6 +56,9 @@ static inline uint64_t spool_now_ms(const struct spool *s)
 	return s->disk->utc_us(s->disk->arg) / 1000;
 }
 
+/* Let go of everything as a process that is killed does; for tests. */
+void spool_abandon(struct spool *s);
+
 /* spool_stage.c: begin a write transaction; put records (contents into
  * stage_begin's buffer), then stage_end applies them. -1: nothing was staged;
  * *why says why. needs_spare: it may be refused when space is short. */
