@@ -99,7 +99,7 @@ struct conn *conn_new(struct keeper *keeper, enum conn_kind kind, int fd)
 	    kinds[kind].rules, on_closed, conn);
 	if (!conn->wire)
 		goto failed;
-	conn->open = calloc(conn->nbuckets + 1, sizeof(*conn->open));
+	conn->open = calloc(conn->nbuckets + 1, sizeof(struct transaction *));
 	if (!conn->open || identify(conn) < 0 || has_too_many(conn))
 		goto failed;
 	link_in(conn);

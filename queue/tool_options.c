@@ -118,15 +118,15 @@ static int fail(struct buf *error, const char *what, const char *about)
 static int read_state(
     const char *text, struct filter *filter, struct buf *error)
 {
-	for (uint8_t state = 0; state < STATE_COUNT; state++)
-		if (strcmp(text, delivery_state_name(state)) == 0) {
+	for (int state = 0; state < STATE_COUNT; state++)
+		if (strcmp(text, delivery_state_name((uint8_t)state)) == 0) {
 			filter->state = (int8_t)state;
 			return 0;
 		}
 	fail(error, "--state", text);
 	buf_puts(error, " is not one of");
-	for (uint8_t state = 0; state < STATE_COUNT; state++)
-		buf_printf(error, " %s", delivery_state_name(state));
+	for (int state = 0; state < STATE_COUNT; state++)
+		buf_printf(error, " %s", delivery_state_name((uint8_t)state));
 	return -1;
 }
 

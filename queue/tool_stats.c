@@ -41,22 +41,24 @@ static size_t bucket_of(struct span name)
 
 static struct group *group_of(struct groups *groups, struct span name)
 {
-	struct group **link = &groups->buckets[bucket_of(name)];
+	struct group **link = &groups->buckets[bucket_of(name)], *group;
 
 	while (*link &&
 	       ((*link)->n != name.n ||
 		   (name.n > 0 && memcmp((*link)->name, name.p, name.n) != 0)))
 		link = &(*link)->next;
-	if (*link)
-		return *link;
-	*link = calloc(1, sizeof(**link) + name.n + 1);
-	if (!*link)
+	group = *link;
+	if (group)
+		return group;
+	group = calloc(1, sizeof(*group) + name.n + 1);
+	if (!group)
 		return NULL;
-	(*link)->n = name.n;
+	group->n = name.n;
 	if (name.n > 0)
-		memcpy((*link)->name, name.p, name.n);
+		memcpy(group->name, name.p, name.n);
+	*link = group;
 	groups->count++;
-	return *link;
+	return group;
 }
 
 static bool tally(
@@ -100,7 +102,7 @@ static int by_size(const void *a, const void *b)
 /* All groups, the largest first; to free. */
 static struct group **sorted(const struct groups *groups)
 {
-	struct group **list = calloc(groups->count + 1, sizeof(*list));
+	struct group **list = calloc(groups->count + 1, sizeof(struct group *));
 	size_t n = 0;
 
 	if (!list)
@@ -108,7 +110,7 @@ static struct group **sorted(const struct groups *groups)
 	for (size_t i = 0; i < GROUP_BUCKETS; i++)
 		for (struct group *g = groups->buckets[i]; g; g = g->next)
 			list[n++] = g;
-	qsort(list, n, sizeof(*list), by_size);
+	qsort(list, n, sizeof(struct group *), by_size);
 	return list;
 }
 
@@ -218,7 +220,7 @@ static void print_survey(const struct survey *survey, uint64_t now)
 {
 	bool is_first = true;
 
-	for (uint8_t i = 0; i < STATE_COUNT; i++) {
+	for (int i = 0; i < STATE_COUNT; i++) {
 		char size[TOOL_SHORT_MAX];
 
 		if (survey->states[i].recipients == 0)
@@ -228,7 +230,7 @@ static void print_survey(const struct survey *survey, uint64_t now)
 			    "BYTES");
 		is_first = false;
 		text_size(survey->states[i].bytes, size);
-		printf("%-32s %10llu %6s\n", delivery_state_name(i),
+		printf("%-32s %10llu %6s\n", delivery_state_name((uint8_t)i),
 		    (unsigned long long)survey->states[i].recipients, size);
 	}
 	print_groups("DESTINATION", &survey->destinations, now);
@@ -260,8 +262,8 @@ static json_t *states_to_json(const struct survey *survey)
 {
 	json_t *object = json_object();
 
-	for (uint8_t i = 0; i < STATE_COUNT; i++)
-		json_object_set_new(object, delivery_state_name(i),
+	for (int i = 0; i < STATE_COUNT; i++)
+		json_object_set_new(object, delivery_state_name((uint8_t)i),
 		    json_pack("{sI sI}", "recipients",
 			(json_int_t)survey->states[i].recipients, "size_bytes",
 			(json_int_t)survey->states[i].bytes));
@@ -314,7 +316,7 @@ static int report(struct tool *tool, struct survey *survey)
 	const struct source_visitor visitor = { .item = survey_item,
 		.arg = survey };
 	struct spool_stats stats = { 0 };
-	struct rates measured, *rates = NULL;
+	struct rates measured = { 0 }, *rates = NULL;
 	struct outcome why;
 
 	if (source_stats(tool->source, &stats, &why) < 0 ||
