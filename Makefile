@@ -136,4 +136,4 @@ clean:
 .PHONY: all links unit check bench bench-tools fuzz demo lint deps install uninstall clean
 .SECONDARY:
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(wildcard $(B)/*/*.d)

@@ -31,6 +31,7 @@ spool     = "spool"
 runtime   = "run"
 log-to    = "outpost.log"
 listen "127.0.0.1:$smtp" { }
+line "default" { count = 4 }
 route "arrives.example" { servers = { "smtp://127.0.0.1:$sink" } }
 route "later.example"   { servers = { "smtp://127.0.0.1:$closed" } }
 retry { wait = 1m  warn-after = 4h  lifetime = 5d }
@@ -85,18 +86,20 @@ printf 'To: carol@later.example\nSubject: This one waits\n\nPatience.\n' |
 	run bin/sendmail -v -t -f me@demo.outpost.example
 
 tries=0
-while [ "$(ls "$folder/arrived" | wc -l)" -lt 4 ] && [ $tries -lt 100 ]; do
+arrived() {
+	find "$folder/arrived" -name '*.eml' | wc -l
+}
+while [ "$(arrived)" -lt 4 ] && [ $tries -lt 100 ]; do
 	tries=$((tries + 1))
 	sleep 0.1
 done
 sleep 0.5
 
 bold "4. What arrived"
-for file in "$folder/arrived"/*; do
+for file in "$folder/arrived"/*.eml; do
 	printf '%s: ' "${file##*/}"
 	grep -i '^Subject:' "$file" | tr -d '\r'
 done
-arrived=$(ls "$folder/arrived" | wc -l)
 
 bold "5. The queue"
 run bin/outpost queue list
@@ -110,8 +113,8 @@ bold "7. The lines, and the programs"
 run bin/outpost lines
 run bin/outpost status
 
-if [ "$arrived" -lt 4 ] || [ -z "$id" ]; then
-	echo "demo: expected 4 arrived messages (got $arrived) and one in the queue" >&2
+if [ "$(arrived)" -lt 4 ] || [ -z "$id" ]; then
+	echo "demo: expected 4 arrived messages (got $(arrived)) and one in the queue" >&2
 	exit 1
 fi
 
