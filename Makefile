@@ -55,6 +55,10 @@ LINKS     = sendmail:outpost-inject newaliases:outpost-inject \
 
 ALL_LIBS  = -lconfuse -lseccomp -llmdb -lldns -lssl -lcrypto -ljansson -lidn2
 
+# V=1 shows the commands
+Q = $(if $(V),,@)
+SAY = $(if $(V),,@echo '  $(@F)')
+
 all: $(PROGRAMS:%=$(BIN)/%) links
 
 # --- objects: every .c of a room but its mains goes into the room's archive --
@@ -65,18 +69,20 @@ define room_rule
 $(B)/$(1).a: $(call objects,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$(AR) rcs $$@ $$^
+	$(Q)$(AR) rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -c -o $@ $<
+	$(SAY)
+	$(Q)$(CC) $(ALLFLAGS) -c -o $@ $<
 
 define program_rule
 $(BIN)/$(1): $(patsubst %.c,$(B)/%.o,$(MAIN_$(1))) $(B)/$(ROOM_$(1)).a $(B)/common.a
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1))
+	$$(SAY)
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
@@ -90,11 +96,13 @@ ARCHIVES  = $(patsubst %,$(B)/%.a,dnscheck remote runner inject queue common)
 
 $(B)/tests/%: tests/unit/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(ALL_LIBS)
+	$(SAY)
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(ALL_LIBS)
 
 $(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(ARCHIVES) $(ALL_LIBS)
+	$(SAY)
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(ARCHIVES) $(ALL_LIBS)
 
 unit: $(UNIT) $(REPLAY)
 
@@ -105,7 +113,8 @@ check: all unit bench-tools
 BENCH_TOOLS = $(B)/bench/smtp_load $(B)/bench/smtp_sink
 $(B)/bench/%: tests/bench/%.c $(patsubst %,$(B)/common/%.o,buf span loop deadline)
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+	$(SAY)
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
 
 bench-tools: $(BENCH_TOOLS)
 

@@ -1,13 +1,15 @@
 /* The runner: its life, and the carrying out of the schedule's decisions. */
 #include "runner/runner.h"
 
-#include "common/date.h"
-#include "runner/lines.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/date.h"
+#include "runner/lines.h"
 
 enum { AUTO_LINES = 20, DECISIONS_A_ROUND = 20000, FAREWELL_MS = 2000 };
 
@@ -136,6 +138,8 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 		.drop = drop_way };
 
 	(void)sandbox;
+	/* Its first use would open /dev/urandom. */
+	json_object_seed(0);
 	child->state = runner;
 	runner->child = child;
 	runner->loop = child->loop;

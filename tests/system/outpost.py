@@ -102,6 +102,7 @@ class Instance:
         self.port = free_port()
         self.conf = self.folder / "outpost.conf"
         self.process = None
+        self.may_die = False  # a test that kills programs sets it
         self.base = (
             'localname = "test.outpost.example"\n'
             f'spool = "{spool}"\nruntime = "run"\nlog-to = "log"\n'
@@ -185,12 +186,16 @@ class Instance:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def deaths(self):
+        """Programs that died by themselves or were killed, from the log."""
+        return [line for line in self.log().splitlines()
+                if "child-died" in line]
+
+    def __exit__(self, kind, *_):
         if self.process:
-            try:
-                self.stop()
-            except RuntimeError:
-                pass
+            self.stop()
+        if kind is None and not self.may_die and self.deaths():
+            raise RuntimeError("programs died:\n" + self.text())
 
     def command(self, *words, check=True, **options):
         """Run "outpost WORDS -c FILE"."""
