@@ -4,6 +4,7 @@
  */
 #include "common/child.h"
 
+#include "common/date.h"
 #include "common/deadline.h"
 
 #include <errno.h>
@@ -74,15 +75,6 @@ static struct conf *receive_conf(struct message *message)
 
 /* The C library then never looks at the zone's file again, which it could not
  * open in the sandbox. */
-static void settle_timezone(const struct conf *conf)
-{
-	if (conf->timezone[0])
-		setenv("TZ", conf->timezone, 1);
-	else if (!getenv("TZ"))
-		setenv("TZ", ":/etc/localtime", 1);
-	tzset();
-}
-
 static void confine(struct life *life)
 {
 	const struct child_program *program = life->program;
@@ -105,7 +97,7 @@ static void begin(struct life *life, struct conf *conf)
 		log_warn("log-not-opened", "file", conf->log_to, "why",
 		    strerror(errno), NULL);
 	log_set_level(conf->log);
-	settle_timezone(conf);
+	date_set_zone(conf->timezone);
 	confine(life);
 }
 

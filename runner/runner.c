@@ -8,7 +8,6 @@
 
 #include <jansson.h>
 
-#include "common/date.h"
 #include "runner/lines.h"
 
 enum { AUTO_LINES = 20, DECISIONS_A_ROUND = 20000, FAREWELL_MS = 2000 };
@@ -145,7 +144,6 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->loop = child->loop;
 	runner->conf = child->conf;
 	runner->listener = -1;
-	date_set_zone(runner->conf->timezone);
 	TAILQ_INIT(&runner->wants);
 	TAILQ_INIT(&runner->wakes);
 	buf_init(&runner->scratch, WIRE_FRAME_MAX);
