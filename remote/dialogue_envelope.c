@@ -27,7 +27,9 @@ int dialogue_fits(
 		    "the message has %llu bytes, %s takes %llu at most",
 		    (unsigned long long)t->body_bytes, d->address,
 		    (unsigned long long)d->ehlo.size_bytes);
-	if (t->job.smtputf8 && !d->ehlo.has_smtputf8)
+	/* UTF-8 in headers alone goes as 8-bit text where SMTPUTF8 lacks, as
+	 * mailers have always sent it; an address cannot. */
+	if (!d->ehlo.has_smtputf8 && transaction_has_utf8_address(t))
 		return outcome_perm(why, "5.6.7",
 		    "an address is not ASCII, %s does not take that",
 		    d->address);
@@ -103,7 +105,7 @@ int dialogue_put_mail(const struct dialogue *d, const struct transaction *t,
 		buf_puts(out, " BODY=BINARYMIME");
 	else if (t->job.body == BODY_8BIT)
 		buf_puts(out, " BODY=8BITMIME");
-	if (t->job.smtputf8)
+	if (t->job.smtputf8 && d->ehlo.has_smtputf8)
 		buf_puts(out, " SMTPUTF8");
 	if (d->ehlo.has_dsn)
 		put_mail_dsn(t, out);

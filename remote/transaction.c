@@ -146,6 +146,30 @@ static int find_body(struct transaction *t, struct message *message)
 	return 0;
 }
 
+static bool is_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > 0x7f)
+			return false;
+	return true;
+}
+
+/* Clients declare 8-bit text or forget to: what is at hand is looked at. */
+static void settle_body(struct job *job)
+{
+	if (!job->is_large && job->body != BODY_BINARY)
+		job->body = is_ascii(job->content) ? BODY_7BIT : BODY_8BIT;
+}
+
+bool transaction_has_utf8_address(const struct transaction *t)
+{
+	bool is_plain = is_ascii(t->job.sender);
+
+	for (size_t i = 0; is_plain && i < t->job.nrecipients; i++)
+		is_plain = is_ascii(t->job.recipients[i].address);
+	return !is_plain;
+}
+
 int transaction_fill(struct transaction *t, struct message *message)
 {
 	struct reader r;
@@ -158,6 +182,7 @@ int transaction_fill(struct transaction *t, struct message *message)
 	r = reader_of((struct span){ t->payload, t->payload_bytes });
 	if (job_get(&r, &t->job) < 0 || r.rest.n > 0)
 		return -1;
+	settle_body(&t->job);
 	if (find_body(t, message) < 0 || make_rcpts(t) < 0)
 		return -1;
 	transaction_restart(t);

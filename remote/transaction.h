@@ -64,6 +64,9 @@ void transaction_clear(struct transaction *t);
 /* Before another connection: taken recipients are open again. */
 void transaction_restart(struct transaction *t);
 
+/* Sender or a recipient is not ASCII: only SMTPUTF8 can carry that. */
+bool transaction_has_utf8_address(const struct transaction *t);
+
 bool transaction_is_decided(const struct transaction *t);
 void transaction_take_rcpt(struct transaction *t, size_t i);
 /* What became of one recipient. text: printable, cut to REPLY_MAX. */

@@ -70,10 +70,10 @@ def tree(root):
 
 
 def program_of(pid):
-    """The name of the program that pid runs, "" when it is gone."""
+    """The name of the program that pid runs, "" when it is gone. (Its
+    executable's link is hidden: the programs are not dumpable.)"""
     try:
-        words = pathlib.Path(f"/proc/{pid}/exe")
-        return os.path.basename(os.readlink(words))
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
 

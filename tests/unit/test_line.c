@@ -238,8 +238,8 @@ static void test_dsn(void **state)
 		NULL };
 	struct job job = { .sender = SPAN_LITERAL("from@x.test"),
 		.envid = SPAN_LITERAL("a+b c"),
-		.content = SPAN_LITERAL(BODY),
-		.body = BODY_8BIT,
+		.content = SPAN_LITERAL("Subject: \xc3\xa9\r\n"),
+		.body = BODY_7BIT, /* the content says otherwise */
 		.ret = RET_HDRS,
 		.smtputf8 = true };
 	struct job_recipient quoted = { .index = 5,
@@ -268,7 +268,8 @@ static void test_dsn(void **state)
 static void test_fit(void **state)
 {
 	static const char *const script[] = { "A", "S:220 sink", "C?EHLO",
-		"S:250-sink\r\n250 SIZE 17", "C:QUIT", "E", NULL };
+		"S:250-sink\r\n250 SIZE 17", "C:MAIL FROM:<from@x.test> SIZE=3",
+		"S:550 5.7.1 no", "C:QUIT", "E", NULL };
 	struct job job = { .sender = SPAN_LITERAL("from@x.test"),
 		.content = SPAN_LITERAL(BODY) };
 	struct drive d;
@@ -277,11 +278,13 @@ static void test_fit(void **state)
 	drive_start(&d, script);
 	drive_session(&d, 1);
 	drive_job(&d, 1, &job, "a@x.test");
-	job.content = SPAN_LITERAL("x\r\n");
-	job.body = BODY_8BIT;
+	job.content = SPAN_LITERAL("\xff\r\n");
 	drive_job(&d, 2, &job, "a@x.test");
+	job.content = SPAN_LITERAL("x\r\n");
 	job.smtputf8 = true;
-	drive_job(&d, 3, &job, "a@x.test b@x.test");
+	drive_job(&d, 3, &job, "a@x.test \xc3\xa9@x.test");
+	job.body = BODY_8BIT; /* declared, but plain: so is the envelope */
+	drive_job(&d, 5, &job, "a@x.test");
 	job.smtputf8 = false;
 	job.body = BODY_7BIT;
 	job.sender = SPAN_LITERAL("a>b@x.test");
@@ -293,6 +296,8 @@ static void test_fit(void **state)
 	assert_string_equal(d.result.recipients[0].status, "5.6.3");
 	drive_expect(&d, 3, "FF");
 	assert_string_equal(d.result.recipients[0].status, "5.6.7");
+	drive_expect(&d, 5, "F");
+	assert_string_equal(d.result.recipients[0].status, "5.7.1");
 	drive_expect(&d, 4, "F");
 	assert_string_equal(d.result.recipients[0].status, "5.1.7");
 	finish(&d);
