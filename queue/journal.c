@@ -185,6 +185,14 @@ static int folder_load(struct journal *j, struct outcome *why)
 	return result;
 }
 
+int journal_reload(struct journal *j, struct outcome *why)
+{
+	for (size_t i = 0; i < j->nsegments; i++)
+		segment_close(j, &j->segments[i]);
+	j->nsegments = j->nfree = 0;
+	return folder_load(j, why);
+}
+
 struct journal *journal_open(const struct disk *disk, const char *folder,
     uint64_t segment_bytes, bool read_only, struct outcome *why)
 {

@@ -36,6 +36,9 @@ void journal_path(const struct journal *j, char path[PATH_MAX],
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 int outcome_errno(struct outcome *why, const char *what);
 
+/* journal.c: read the folder again; for readers beside a keeper */
+int journal_reload(struct journal *j, struct outcome *why);
+
 /* journal_segment.c */
 void segment_header_put(struct buf *b, const struct segment *s);
 int segment_header_get(struct span page, struct segment *s);

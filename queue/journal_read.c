@@ -11,8 +11,8 @@ int journal_pread(
 	return fd < 0 ? -1 : disk_read(j->disk, fd, to, n, at);
 }
 
-int journal_read(struct journal *j, const struct place *place, struct buf *out,
-    struct record_head *head, struct outcome *why)
+static int record_read(struct journal *j, const struct place *place,
+    struct buf *out, struct record_head *head, struct outcome *why)
 {
 	const struct segment *s = journal_find(j, place->segment);
 	char *to;
@@ -33,9 +33,20 @@ int journal_read(struct journal *j, const struct place *place, struct buf *out,
 	    0)
 		return outcome_errno(why, "journal");
 	out->len = place->bytes;
-	if (!record_is_valid(buf_span(out), s->generation, place->offset, head))
-		return outcome_temp(why, "4.3.0",
-		    "journal segment %08x: damaged record at %llu",
-		    place->segment, (unsigned long long)place->offset);
-	return 0;
+	if (record_is_valid(buf_span(out), s->generation, place->offset, head))
+		return 0;
+	return outcome_temp(why, "4.3.0",
+	    "journal segment %08x: damaged record at %llu", place->segment,
+	    (unsigned long long)place->offset);
+}
+
+int journal_read(struct journal *j, const struct place *place, struct buf *out,
+    struct record_head *head, struct outcome *why)
+{
+	int result = record_read(j, place, out, head, why);
+
+	/* beside a keeper: the segment may be new, or another one by now */
+	if (result < 0 && j->read_only && journal_reload(j, why) == 0)
+		result = record_read(j, place, out, head, why);
+	return result;
 }

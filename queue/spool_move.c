@@ -89,6 +89,9 @@ int stage_move(struct spool *s, uint64_t id, struct outcome *why)
 		return -1;
 	if (!message_read(s->index, s->index->write, id, &m))
 		return 1;
+	if (m.place.segment == journal_current(s->journal)->number &&
+	    m.place.offset >= journal_at(s->journal))
+		return 0; /* staged already */
 	if (journal_read(s->journal, &m.place, &s->record, &head, why) < 0)
 		return -1;
 	if (head.message != id ||

@@ -107,28 +107,50 @@ static int message_repair(struct spool *s, uint64_t id, struct outcome *why)
 	return stage_end(s, (struct span){ NULL, 0 }, NULL, false, why);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(uint64_t));
+}
+
+/* A message has a record for each claim and attempt. */
+static void ids_sort(struct buf *ids)
+{
+	size_t kept = 0;
+
+	if (ids->len > 0)
+		qsort(ids->data, ids->len / 8, 8, compare_ids);
+	for (size_t i = 0; i < ids->len; i += 8)
+		if (kept == 0 ||
+		    memcmp(ids->data + i, ids->data + kept - 8, 8) != 0) {
+			memmove(ids->data + kept, ids->data + i, 8);
+			kept += 8;
+		}
+	ids->len = kept;
+}
+
 static int messages_repair(struct repair *r, struct outcome *why)
 {
 	struct spool *s = r->spool;
-	struct reader ids = reader_of(buf_span(&r->ids));
-	unsigned n = 0;
+	struct reader ids;
+	unsigned n = 0, lost = 0;
 
+	ids_sort(&r->ids);
+	ids = reader_of(buf_span(&r->ids));
 	while (ids.rest.n > 0) {
 		uint64_t id = get_u64(&ids);
 
 		if (message_repair(s, id, why) < 0) {
 			log_warn("spool-repair-failed", "id", id_text(id),
 			    "why", why->detail, NULL);
-			stage_abort(s);
-			return -1;
+			lost++;
 		}
 		if ((++n % 64 == 0 || ids.rest.n == 0) &&
 		    spool_commit(s, why) < 0)
 			return -1;
 	}
 	log_event("spool-verified", "segment",
-	    log_text("%08x", s->repair_segment), "rewritten", log_text("%u", n),
-	    NULL);
+	    log_text("%08x", s->repair_segment), "rewritten",
+	    log_text("%u", n - lost), "lost", log_text("%u", lost), NULL);
 	return 0;
 }
 

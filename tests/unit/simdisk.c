@@ -578,6 +578,17 @@ int sim_corrupt(struct sim *s, const char *path, uint64_t at)
 	return 0;
 }
 
+int sim_lose(struct sim *s, const char *path, uint64_t at, uint64_t n)
+{
+	struct sim_name *name = name_find(&s->now, path);
+	struct sim_file *f = name ? &s->files[name->file] : NULL;
+
+	if (!f || at + n > f->size)
+		return -1;
+	memset(f->platter + at, 0, n);
+	return 0;
+}
+
 size_t sim_count(const struct sim *s, const char *prefix)
 {
 	size_t n = 0;

@@ -39,6 +39,8 @@ void sim_set_capacity(struct sim *sim, uint64_t bytes);
 void sim_set_clock(struct sim *sim, uint64_t utc_us);
 /* Flip one bit of a file, on the platter and in the cache. -1: no such. */
 int sim_corrupt(struct sim *sim, const char *path, uint64_t at);
+/* The platter forgets n bytes that it had acknowledged; the cache does not. */
+int sim_lose(struct sim *sim, const char *path, uint64_t at, uint64_t n);
 /* Names that begin with prefix, now. */
 size_t sim_count(const struct sim *sim, const char *prefix);
 
