@@ -128,7 +128,7 @@ enum {
 	RCPTS_PER_DELIVERY = 100, /* default and highest */
 	RCPTS_PER_MESSAGE_MAX = 50000,
 	DATA_CHUNK_MAX = 65536,	  /* bytes in one MSG_SUBMIT_DATA */
-	INLINE_BODY_MAX = 131072, /* larger bodies live in spool/large and
+	INLINE_BODY_MAX = 262144, /* larger bodies live in spool/large and
 				   * travel as descriptors */
 	REPLY_MAX = 1000,	  /* bytes of a reply text that are kept */
 	LOCALNAME_MAX = 255,
