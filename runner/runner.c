@@ -2,6 +2,7 @@
 #include "runner/runner.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -152,6 +153,8 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	if (getrandom(&options.seed, sizeof(options.seed), 0) < 0)
 		fatal(EXIT_TRY_LATER, "getrandom: %s", strerror(errno));
 	runner->random = options.seed;
+	/* else jansson opens /dev/urandom later, in the sandbox */
+	json_object_seed((size_t)options.seed);
 	runner->schedule = schedule_new(&options);
 	if (!runner->schedule || add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
