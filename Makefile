@@ -110,11 +110,16 @@ check: all unit bench-tools
 	python3 tests/run.py --build $(B) --bin $(BIN)
 
 # load generator and receiver: for bench, demo and system tests
-BENCH_TOOLS = $(B)/bench/smtp_load $(B)/bench/smtp_sink
+BENCH_TOOLS = $(B)/bench/smtp_load $(B)/bench/smtp_sink $(B)/bench/spool_bench
 $(B)/bench/%: tests/bench/%.c $(patsubst %,$(B)/common/%.o,buf span loop deadline)
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+
+$(B)/bench/spool_bench: tests/bench/spool_bench.c $(B)/queue.a $(B)/common.a
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^ -llmdb -lidn2
 
 bench-tools: $(BENCH_TOOLS)
 

@@ -20,7 +20,7 @@ enum {
 	CHANGE_MAX = 1000,     /* deliveries in one page of a change */
 	CHANGE_EXAMINED = 10000,
 	MAINTAIN_BYTES = 256 << 10,
-	INDEX_AHEAD = 16 << 20, /* file space kept for it on a full disk */
+	INDEX_AHEAD = 4 << 20,  /* file space kept for it on a full disk */
 };
 
 struct spool {

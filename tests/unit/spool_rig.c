@@ -57,7 +57,8 @@ static void rig_begin(struct rig *r, uint64_t seed)
 {
 	memset(r, 0, sizeof(*r));
 	r->sim = sim_new(seed);
-	snprintf(r->path, sizeof(r->path), "/tmp/spool-rig.%d", getpid());
+	snprintf(r->path, sizeof(r->path), "%s/spool-rig.%d",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", getpid());
 	rig_remove(r->path);
 	rig_open(r);
 }

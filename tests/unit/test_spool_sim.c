@@ -990,7 +990,8 @@ static void run(uint64_t seed, unsigned operations)
 	struct test t = { .seed = seed };
 
 	t.sim = sim_new(seed);
-	snprintf(t.path, sizeof(t.path), "/tmp/spool-sim.%d", getpid());
+	snprintf(t.path, sizeof(t.path), "%s/spool-sim.%d",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", getpid());
 	folder_remove(t.path);
 	spool_start(&t);
 	for (t.op = 0; t.op < operations; t.op++)
