@@ -250,9 +250,9 @@ static void begin_session(struct line *l)
 	struct span to = l->session.destination;
 
 	title_set("%s sending to %.*s", l->options->name, (int)to.n, to.p);
-	if (l->session.is_detailed)
-		log_set_level(LOG_LEVEL_DETAILED);
-	l->session.is_detailed = log_get_level() == LOG_LEVEL_DETAILED;
+	/* the runner's word: the level may have changed since the fork */
+	log_set_level(
+	    l->session.is_detailed ? LOG_LEVEL_DETAILED : LOG_LEVEL_BASIC);
 	l->report = (struct session_report){ 0 };
 	outcome_ok(&l->why);
 	outcome_ok(&l->report.outcome);

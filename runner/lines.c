@@ -277,7 +277,7 @@ void line_session(
 		.tls = way->tls,
 		.messages = (uint16_t)group->messages_per_connection,
 		.is_stepwise = way->is_stepwise,
-		.is_detailed = conf->log == LOG_LEVEL_DETAILED,
+		.is_detailed = log_get_level() == LOG_LEVEL_DETAILED,
 	};
 
 	session.nbinds = bind_addresses(group, addresses, session.binds);

@@ -1,8 +1,10 @@
 /* outpost: the supervisor and front command. The table says it all. */
 #include "runner/front.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct command {
 	const char *name;
@@ -70,12 +72,26 @@ static int read_options(struct front *f, int argc, char **argv)
 	return EXIT_USAGE + 1;
 }
 
+/* So that no socket of ours takes the place of a closed standard error. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct front front = { 0 };
 	const struct command *command;
-	int status = read_options(&front, argc, argv);
+	int status;
 
+	fill_standard_fds();
+	status = read_options(&front, argc, argv);
 	if (status)
 		return status - 1;
 	command = find(argv[optind]);

@@ -5,6 +5,7 @@
 #include "runner/supervisor_parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -348,8 +349,22 @@ static void clean_up(struct supervisor *s)
 		close(s->ready_fd);
 }
 
+/* A caller that reads what "start" prints must see its end. */
+static void let_go_of_stderr(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDERR_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
 static void serve(struct supervisor *s)
 {
+	if (s->is_background)
+		let_go_of_stderr();
 	log_event("started", "file", s->conf->file, "spool", s->conf->spool,
 	    "runtime", s->conf->runtime, NULL);
 	programs_start(s);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { ACCEPT_PAUSE_MS = 1000 };
+
 static void answer_end(struct client *c, uint64_t id)
 {
 	wire_send(c->wire, MSG_END, id, (struct span){ 0 });
@@ -26,14 +28,20 @@ static void answer_failed(
 	buf_clear(&payload);
 }
 
-static bool may_change(struct client *c, uint64_t id)
+static bool is_admin(const struct wire *wire)
 {
 	uint32_t uid, gid;
 	int32_t pid;
+
+	return wire_peer(wire, &uid, &gid, &pid) == 0 &&
+	       (uid == 0 || uid == geteuid());
+}
+
+static bool may_change(struct client *c, uint64_t id)
+{
 	struct outcome why;
 
-	if (wire_peer(c->wire, &uid, &gid, &pid) == 0 &&
-	    (uid == 0 || uid == geteuid()))
+	if (c->is_admin)
 		return true;
 	outcome_perm(&why, "5.7.1",
 	    "only root and the user who started Outpost may do this");
@@ -190,11 +198,25 @@ static int remember(
 	return 0;
 }
 
-static bool is_scope(struct span scope)
+/* "", "line:NAME" of a line group there is, or "destination:NAME". */
+static int check_scope(
+    const struct conf *conf, struct span scope, struct outcome *why)
 {
-	return !span_has_line_breaks(scope) &&
-	       (scope.n == 0 || span_has_prefix_nocase(scope, "line:") ||
-		   span_has_prefix_nocase(scope, "destination:"));
+	struct span name = scope, kind = span_cut(&name, ':');
+	bool is_known = false;
+
+	if (scope.n == 0)
+		return 0;
+	if (span_is_equal(kind, SPAN_LITERAL("destination")))
+		is_known = name.n > 0 && !span_has_line_breaks(name);
+	for (size_t i = 0; i < conf->nlines; i++)
+		if (span_is_equal(kind, SPAN_LITERAL("line")) &&
+		    span_is_equal(name, span_of(conf->lines[i].name)))
+			is_known = true;
+	if (is_known)
+		return 0;
+	return outcome_perm(
+	    why, "5.5.4", "no line group or destination %s", log_escape(name));
 }
 
 static void on_do_outbound(
@@ -207,13 +229,14 @@ static void on_do_outbound(
 	struct span scope = get_span(&r);
 	struct outcome why;
 
-	if (!reader_is_done(&r) || !is_scope(scope)) {
+	if (!reader_is_done(&r)) {
 		shutdown(wire_fd(wire), SHUT_RDWR);
 		return;
 	}
 	if (!may_change(c, message->id))
 		return;
-	if (remember(s, on, scope, &why) < 0) {
+	if (check_scope(s->conf, scope, &why) < 0 ||
+	    remember(s, on, scope, &why) < 0) {
 		answer_failed(c, message->id, &why);
 		return;
 	}
@@ -263,30 +286,69 @@ static void on_client_closed(struct wire *wire, const char *why, void *arg)
 	wire_free(wire);
 }
 
-static struct client *free_place(struct supervisor *s)
+/* A free place, or that of the stranger who came first: nobody keeps root out
+ * by holding connections. */
+static struct client *find_place(struct supervisor *s)
 {
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		if (!s->clients[i].wire)
-			return &s->clients[i];
-	return NULL;
+	struct client *first = NULL;
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (!c->wire)
+			return c;
+		if (!c->is_admin && (!first || c->came_ms < first->came_ms))
+			first = c;
+	}
+	if (first) {
+		wire_free(first->wire);
+		first->wire = NULL;
+	}
+	return first;
+}
+
+static void on_connection(int listen_fd, uint32_t events, void *arg);
+
+static void accept_again(void *arg)
+{
+	struct supervisor *s = arg;
+
+	loop_add(s->loop, s->control_fd, EPOLLIN, on_connection, s);
+}
+
+/* Out of descriptors: trying at once would only spin. */
+static void accept_later(struct supervisor *s)
+{
+	log_warn("accept-failed", "why", strerror(errno), NULL);
+	loop_remove(s->loop, s->control_fd);
+	loop_timer_set(s->loop, &s->accept_timer,
+	    now_monotonic_ms() + ACCEPT_PAUSE_MS, accept_again, s);
 }
 
 static void on_connection(int listen_fd, uint32_t events, void *arg)
 {
 	struct supervisor *s = arg;
-	struct client *c = free_place(s);
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	struct client *c;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS)
+			accept_later(s);
 		return;
+	}
+	c = find_place(s);
 	if (!c) {
 		close(fd);
 		return;
 	}
-	c->supervisor = s;
-	c->waits_for_stop = false;
+	*c = (struct client){ .supervisor = s, .came_ms = now_monotonic_ms() };
 	c->wire = wire_new(s->loop, fd, "client", rules, on_client_closed, c);
+	if (!c->wire)
+		return;
+	wire_refuse_fds(c->wire);
+	c->is_admin = is_admin(c->wire);
 }
 
 int control_open(struct supervisor *s)

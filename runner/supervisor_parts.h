@@ -55,7 +55,8 @@ struct client {
 	struct supervisor *supervisor;
 	struct wire *wire; /* NULL: free place */
 	uint64_t id;	   /* of the request that waits for the stop */
-	bool waits_for_stop;
+	uint64_t came_ms;
+	bool waits_for_stop, is_admin;
 };
 
 struct supervisor {
@@ -66,6 +67,7 @@ struct supervisor {
 	struct program programs[PROGRAMS];
 	struct listeners listeners;
 	struct client clients[CLIENTS_MAX];
+	struct timer accept_timer;
 	int control_fd, runtime_lock, spool_lock, ready_fd;
 	uint64_t started_ms;
 	bool is_background, was_ready, is_stopping;
