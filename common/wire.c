@@ -49,6 +49,7 @@ struct wire {
 	void *on_low_arg;
 	uint32_t watched;
 	bool is_paused, is_broken, is_closed, is_busy, is_freed;
+	bool refuses_fds;
 };
 
 static const struct wire_rule *rule_of(
@@ -436,6 +437,8 @@ static ptrdiff_t read_some(struct wire *wire)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (wire->refuses_fds)
+		header.msg_controllen = 0; /* MSG_CTRUNC tells */
 	part.iov_base = wire->in + wire->in_to;
 	part.iov_len = wire->in_cap - wire->in_to;
 	do
@@ -557,6 +560,11 @@ static void on_ready(int fd, uint32_t events, void *arg)
 	wire->is_busy = false;
 	if (wire->is_freed)
 		wire_free(wire);
+}
+
+void wire_refuse_fds(struct wire *wire)
+{
+	wire->refuses_fds = true;
 }
 
 void wire_pause(struct wire *wire)

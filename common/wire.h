@@ -65,6 +65,10 @@ void wire_when_low(
 /* Try to write what is queued now (for use after a round). */
 void wire_push(struct wire *wire);
 
+/* This peer has no descriptors to give: none is received, and who sends one is
+ * cut off. For strangers, who could use up ours with half a frame. */
+void wire_refuse_fds(struct wire *wire);
+
 /* Stop and resume reading from the peer (back-pressure). */
 void wire_pause(struct wire *wire);
 void wire_resume(struct wire *wire);

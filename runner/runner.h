@@ -24,6 +24,7 @@ struct asked {				 /* one question to the resolver */
 struct control {
 	struct runner *runner;
 	struct wire *wire; /* NULL: free */
+	uint64_t came_ms;
 	bool is_admin;
 };
 
@@ -41,6 +42,7 @@ struct runner {
 	TAILQ_HEAD(, want) wants; /* destinations not asked for yet */
 	struct timer wake, grace, farewell;
 	struct control controls[CONTROLS_MAX];
+	struct timer accept_timer;
 	int listener;
 	TAILQ_HEAD(, wake) wakes; /* the first is being asked for */
 	struct cursor waking;

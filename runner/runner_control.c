@@ -4,12 +4,13 @@
 
 #include "runner/lines.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SCOPE_MAX = 1024 };
+enum { SCOPE_MAX = 1024, ACCEPT_PAUSE_MS = 1000 };
 
 static void send_empty(struct wire *wire, uint16_t type, uint64_t id)
 {
@@ -147,34 +148,70 @@ static void on_client_closed(struct wire *wire, const char *why, void *arg)
 	drop_client(arg);
 }
 
-static struct control *free_client(struct runner *runner)
+/* A free place, or that of the stranger who came first: nobody keeps root out
+ * by holding connections. */
+static struct control *find_place(struct runner *runner)
 {
-	for (size_t i = 0; i < CONTROLS_MAX; i++)
-		if (!runner->controls[i].wire)
-			return &runner->controls[i];
-	return NULL;
+	struct control *first = NULL;
+
+	for (size_t i = 0; i < CONTROLS_MAX; i++) {
+		struct control *c = &runner->controls[i];
+
+		if (!c->wire)
+			return c;
+		if (!c->is_admin && (!first || c->came_ms < first->came_ms))
+			first = c;
+	}
+	if (first)
+		drop_client(first);
+	return first;
+}
+
+static void on_accept(int fd, uint32_t events, void *arg);
+
+static void accept_again(void *arg)
+{
+	struct runner *runner = arg;
+
+	loop_add(runner->loop, runner->listener, EPOLLIN, on_accept, runner);
+}
+
+/* Out of descriptors: trying at once would only spin. */
+static void accept_later(struct runner *runner)
+{
+	log_warn("accept-failed", "why", strerror(errno), NULL);
+	loop_remove(runner->loop, runner->listener);
+	loop_timer_set(runner->loop, &runner->accept_timer,
+	    now_monotonic_ms() + ACCEPT_PAUSE_MS, accept_again, runner);
 }
 
 static void on_accept(int fd, uint32_t events, void *arg)
 {
 	struct runner *runner = arg;
 	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct control *client = free_client(runner);
+	struct control *client;
 	uint32_t uid, gid;
 	int32_t pid;
 
 	(void)events;
-	if (peer < 0)
+	if (peer < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS)
+			accept_later(runner);
 		return;
+	}
+	client = find_place(runner);
 	if (!client) {
 		close(peer);
 		return;
 	}
 	client->runner = runner;
+	client->came_ms = now_monotonic_ms();
 	client->wire = wire_new(
 	    runner->loop, peer, "control", rules, on_client_closed, client);
 	if (!client->wire)
 		return;
+	wire_refuse_fds(client->wire);
 	client->is_admin = wire_peer(client->wire, &uid, &gid, &pid) == 0 &&
 			   (uid == 0 || uid == getuid());
 }
@@ -194,6 +231,7 @@ void control_clear(struct runner *runner)
 	for (size_t i = 0; i < CONTROLS_MAX; i++)
 		if (runner->controls[i].wire)
 			drop_client(&runner->controls[i]);
+	loop_timer_cancel(runner->loop, &runner->accept_timer);
 	if (runner->listener >= 0)
 		close(runner->listener);
 }
