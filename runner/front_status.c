@@ -1,25 +1,18 @@
-/* status and lines: what the running programs say of themselves. */
+/* status: what the running programs say of themselves. */
 #include "runner/front.h"
 
-#include "common/id.h"
-
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <time.h>
 
-enum { ANSWER_MS = 10000, KEEPER_MS = 2000 };
+enum { ANSWER_MS = 10000, NUMBERS_MS = 2000 };
 
 static const struct wire_rule rules[] = {
 	{ MSG_STATUS_LINE, 65536, NULL },
 	{ MSG_STATS_DONE, 4096, NULL },
-	{ MSG_LINE, 4096, NULL },
 	{ MSG_END, 0, NULL },
 	{ MSG_FAILED, 4096, NULL },
 	{ 0 },
 };
-
-/* --- status --------------------------------------------------------------- */
 
 static void print_uptime(json_int_t s, char *text, size_t size)
 {
@@ -68,25 +61,85 @@ static void print_outbound(const json_t *object)
 	    printf("outbound off     %s\n", json_string_value(scope));
 }
 
-static void on_status_line(struct message *message, void *arg)
+static void print_schedule(const json_t *object)
 {
-	const struct front *f = arg;
+	json_int_t in_memory = 0, active = 0, busy = 0, lines = 0, sites = 0,
+		   down = 0;
+
+	if (json_unpack((json_t *)object, "{s:I, s:I, s:I, s:I, s:I, s:I}",
+		"in_memory", &in_memory, "active", &active, "lines_busy", &busy,
+		"lines", &lines, "destinations", &sites, "destinations_down",
+		&down) < 0)
+		return;
+	printf("schedule         %lld in memory, %lld active, %lld of %lld "
+	       "lines busy, %lld destinations, %lld down\n",
+	    (long long)in_memory, (long long)active, (long long)busy,
+	    (long long)lines, (long long)sites, (long long)down);
+}
+
+struct status {
+	const struct front *front;
+	json_t *runner; /* what it says of itself; NULL: nothing */
+};
+
+static json_t *object_of(const struct message *message)
+{
 	struct reader r = reader_of(message->payload);
 	struct span line = get_span(&r);
-	json_t *object;
 
 	if (message->type != MSG_STATUS_LINE || r.bad)
+		return NULL;
+	return json_loadb(line.p, line.n, 0, NULL);
+}
+
+static void on_status_line(struct message *message, void *arg)
+{
+	const struct status *status = arg;
+	json_t *object = object_of(message);
+	const char *name =
+	    json_string_value(json_object_get(object, "program"));
+
+	if (!object || !name)
 		return;
-	if (f->is_json) {
-		printf("%.*s\n", (int)line.n, line.p);
-		return;
+	if (strcmp(name, "outpost-runner") == 0 && status->runner)
+		json_object_update_missing(object, status->runner);
+	if (status->front->is_json) {
+		json_dumpf(object, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		print_program(object);
+		print_outbound(object);
+		print_schedule(object);
 	}
-	object = json_loadb(line.p, line.n, 0, NULL);
-	if (!object)
-		return;
-	print_program(object);
-	print_outbound(object);
 	json_decref(object);
+}
+
+/* Runner and keeper may be starting: their numbers are left out then. */
+static bool ask_one(struct front *f, const char *socket, uint16_t type,
+    struct message *message, struct wire **wire)
+{
+	struct deadline deadline = deadline_in_ms(NUMBERS_MS);
+
+	*wire = front_connect(f, socket, rules, true);
+	if (!*wire)
+		return false;
+	wire_send(*wire, type, 1, (struct span){ 0 });
+	return wire_flush(*wire, deadline) == 0 &&
+	       wire_receive(*wire, message, deadline) == 1;
+}
+
+static json_t *ask_runner(struct front *f)
+{
+	struct message message;
+	struct wire *wire;
+	json_t *object = NULL;
+
+	if (ask_one(f, "runner.sock", MSG_STATUS, &message, &wire))
+		object = object_of(&message);
+	/* what the supervisor says of the whole */
+	json_object_del(object, "outbound");
+	wire_free(wire);
+	return object;
 }
 
 static void print_queue(const struct spool_stats *x, bool is_json)
@@ -118,20 +171,14 @@ static void print_queue(const struct spool_stats *x, bool is_json)
 	    (unsigned long long)x->uncertain);
 }
 
-/* The keeper may be starting: its numbers are left out then. */
 static void show_queue(struct front *f)
 {
-	struct wire *wire = front_connect(f, "queue.sock", rules, true);
-	struct deadline deadline = deadline_in_ms(KEEPER_MS);
 	struct message message;
 	struct spool_stats stats;
+	struct wire *wire;
 	struct reader r;
 
-	if (!wire)
-		return;
-	wire_send(wire, MSG_STATS, 1, (struct span){ 0 });
-	if (wire_flush(wire, deadline) == 0 &&
-	    wire_receive(wire, &message, deadline) == 1 &&
+	if (ask_one(f, "queue.sock", MSG_STATS, &message, &wire) &&
 	    message.type == MSG_STATS_DONE) {
 		r = reader_of(message.payload);
 		spool_stats_get(&r, &stats);
@@ -144,6 +191,7 @@ static void show_queue(struct front *f)
 int front_status(struct front *f, int argc, char **argv)
 {
 	int status = front_no_arguments(f, argc, argv);
+	struct status answer = { f, NULL };
 	struct wire *wire;
 
 	if (status)
@@ -156,107 +204,13 @@ int front_status(struct front *f, int argc, char **argv)
 			puts("{\"program\":\"outpost\",\"state\":\"down\"}");
 		return EXIT_NOT_DONE;
 	}
-	status = front_ask(
-	    wire, MSG_STATUS, (struct span){ 0 }, ANSWER_MS, on_status_line, f);
+	answer.runner = ask_runner(f);
+	status = front_ask(wire, MSG_STATUS, (struct span){ 0 }, ANSWER_MS,
+	    on_status_line, &answer);
+	json_decref(answer.runner);
 	wire_free(wire);
 	if (status < 0)
 		return EXIT_NOT_DONE;
 	show_queue(f);
 	return 0;
-}
-
-/* --- lines ---------------------------------------------------------------- */
-
-static const char *state_name(uint8_t state)
-{
-	static const char *const names[] = { "idle", "connecting", "greeting",
-		"sending", "closing" };
-
-	return state < sizeof(names) / sizeof(*names) ? names[state] : "?";
-}
-
-static void print_time(uint64_t at, char *text, size_t size)
-{
-	time_t t = (time_t)at;
-	struct tm utc;
-
-	text[0] = '\0';
-	if (at && gmtime_r(&t, &utc))
-		strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
-/* peer: the host it talks to, or where its jobs go. */
-static struct span peer_of(const struct line_info *l)
-{
-	return l->peer.n ? l->peer : l->destination;
-}
-
-static void print_line_json(
-    const struct line_info *l, const char *message, const char *since)
-{
-	struct span peer = peer_of(l);
-	json_t *object = json_pack("{s:s%, s:I, s:I, s:s, s:s%, s:s, s:s, s:I}",
-	    "group", l->group.p, l->group.n, "line", (json_int_t)l->number,
-	    "pid", (json_int_t)l->pid, "state", state_name(l->state), "peer",
-	    peer.p ? peer.p : "", peer.n, "message", message, "since", since,
-	    "sent", (json_int_t)l->sent);
-
-	if (object)
-		json_dumpf(object, stdout, JSON_COMPACT);
-	json_decref(object);
-	putchar('\n');
-}
-
-static void on_line(struct message *message, void *arg)
-{
-	const struct front *f = arg;
-	struct reader r = reader_of(message->payload);
-	char id[ID_TEXT_BYTES] = "", since[40];
-	struct line_info l;
-
-	if (message->type != MSG_LINE)
-		return;
-	line_info_get(&r, &l);
-	if (r.bad)
-		return;
-	if (l.message)
-		id_print(l.message, id);
-	print_time(l.since, since, sizeof(since));
-	if (f->is_json)
-		print_line_json(&l, id, since);
-	else
-		printf("%-12s %4u %8u %-10s %-13s %8llu  %-20s %s\n",
-		    log_escape(l.group), l.number, l.pid, state_name(l.state),
-		    id, (unsigned long long)l.sent, since,
-		    log_escape(peer_of(&l)));
-}
-
-int front_lines(struct front *f, int argc, char **argv)
-{
-	static const struct option options[] = { FRONT_OPTIONS, { 0 } };
-	struct wire *wire;
-	int option, status;
-
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		status = front_option(f, argv[0], option);
-		if (status)
-			return status - 1;
-	}
-	if (optind != argc) {
-		fprintf(stderr, "outpost: lines %s is not yet supported\n",
-		    argv[optind]);
-		return EXIT_USAGE;
-	}
-	if (front_load(f) < 0)
-		return EXIT_CONF;
-	wire = front_connect(f, "runner.sock", rules, false);
-	if (!wire)
-		return EXIT_NOT_DONE;
-	if (!f->is_json)
-		printf("%-12s %4s %8s %-10s %-13s %8s  %-20s %s\n", "GROUP",
-		    "LINE", "PID", "STATE", "MESSAGE", "SENT", "SINCE", "PEER");
-	status = front_ask(
-	    wire, MSG_LINES, (struct span){ 0 }, ANSWER_MS, on_line, f);
-	wire_free(wire);
-	return status < 0 ? EXIT_NOT_DONE : 0;
 }
