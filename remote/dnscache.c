@@ -33,7 +33,7 @@ struct dns_cache *dns_cache_new(size_t most)
 	cache->nchains = 1024;
 	while (cache->nchains < cache->most)
 		cache->nchains *= 2;
-	cache->chains = calloc(cache->nchains, sizeof(*cache->chains));
+	cache->chains = calloc(cache->nchains, sizeof(struct entry *));
 	if (!cache->chains) {
 		free(cache);
 		return NULL;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DNS_PORT = 53, HOSTS_TTL_S = 60 };
+enum { DNS_PORT = 53 };
 
 /* --- resolvers ------------------------------------------------------------ */
 
@@ -179,7 +179,5 @@ struct dns_answer *hosts_find(
 		if (a && a->records && a->nrecords < DNS_RECORDS_MAX)
 			add_record(a, e);
 	}
-	if (a)
-		a->ttl_s = HOSTS_TTL_S;
 	return a;
 }

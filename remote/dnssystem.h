@@ -6,7 +6,7 @@
 #include "common/conf.h"
 #include "remote/dnsquery.h"
 
-enum { HOSTS_LINES_MAX = 5000, HOSTS_ENTRIES_MAX = 10000 };
+enum { HOSTS_LINES_MAX = 5000, HOSTS_ENTRIES_MAX = 10000, HOSTS_TTL_S = 60 };
 
 /* The configured ones, or those of the file (resolv.conf), or 127.0.0.1.
  * Which were taken is logged. */

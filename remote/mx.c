@@ -75,7 +75,7 @@ static bool take_hosts_file(struct candidate *c)
 	v6 = hosts_find(r->options.hosts, c->name, DNS_AAAA);
 	if (!v4 && !v6)
 		return false;
-	c->resolution->ttl_s = (v4 ? v4 : v6)->ttl_s;
+	c->resolution->ttl_s = HOSTS_TTL_S;
 	if (v4)
 		keep_addresses(c, v4, false);
 	if (v6)

@@ -120,7 +120,7 @@ static int by_name(const void *one, const void *other)
 /* The host names in alphabetical order; very long ones by their hash. */
 static void print_site(const struct resolution *r, struct buf *site)
 {
-	const char *names[HOSTS_MAX];
+	const char *names[HOSTS_MAX] = { "" };
 	uint64_t hash = 0xcbf29ce484222325U;
 
 	for (size_t i = 0; i < r->ncandidates; i++)
