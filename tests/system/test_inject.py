@@ -414,6 +414,7 @@ def with_a_real_keeper(folder):
     raw = b"From: a@b.example\nDate: x\nMessage-ID: y\n\n" + \
         b"z" * 3000000 + b"\n.\n" + "\u00fc\n".encode() * 1000
     with Instance(folder, "outbound = off\n") as outpost:
+        outpost.may_die = True  # the keeper is killed below
         done = outpost.sendmail(raw, "-v", "-i", "joe@b.example")
         number = done.stdout.decode().strip()
         assert done.returncode == 0, done
