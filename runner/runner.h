@@ -13,6 +13,7 @@ enum {
 	RUNNER_WINDOW = 20000, /* deliveries in memory */
 	RESOLVES_MAX = 512,    /* questions that wait for their answer */
 	CONTROLS_MAX = 32,     /* clients of the control socket */
+	CHANGED_MAX = 32,
 };
 
 struct asked {				 /* one question to the resolver */
@@ -44,6 +45,9 @@ struct runner {
 	struct control controls[CONTROLS_MAX];
 	struct timer accept_timer;
 	int listener;
+	uint64_t changed[CHANGED_MAX]; /* messages changed just now */
+	unsigned nchanged;
+	uint64_t changed_ms;
 	TAILQ_HEAD(, wake) wakes; /* the first is being asked for */
 	struct cursor waking;
 	bool is_running, is_stopping, is_waking;

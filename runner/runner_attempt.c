@@ -55,10 +55,16 @@ bool attempt_fits(const struct task *task, const struct result *result)
 
 	if (result->nrecipients > task->nrecipients)
 		return false;
-	for (size_t i = 0; i < task->nrecipients; i++)
+	for (size_t i = 0; i < task->nrecipients; i++) {
+		size_t times = 0;
+
 		for (size_t k = 0; k < result->nrecipients; k++)
-			found += result->recipients[k].index ==
+			times += result->recipients[k].index ==
 				 task->recipients[i].index;
+		if (times > 1)
+			return false;
+		found += times;
+	}
 	return found == result->nrecipients;
 }
 

@@ -9,7 +9,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { REPORT_AGAIN_MS = 60000, WAKES_MAX = 1000, WAKE_PAGE = 1000 };
+enum {
+	CHANGED_MS = 5000,
+	REPORT_AGAIN_MS = 60000,
+	WAKES_MAX = 1000,
+	WAKE_PAGE = 1000
+};
 
 /* Mail of one destination to be retried, for one cause. */
 struct wake {
@@ -78,6 +83,17 @@ static struct destination *find_destination(
 	return d && d->owned ? d : NULL;
 }
 
+/* An operator released it or had it retried. */
+static bool was_changed(const struct runner *runner, uint64_t message)
+{
+	if (now_monotonic_ms() > runner->changed_ms + CHANGED_MS)
+		return false;
+	for (unsigned i = 0; i < runner->nchanged; i++)
+		if (runner->changed[i] == message)
+			return true;
+	return false;
+}
+
 static void take(struct runner *runner, const struct waiting *w)
 {
 	uint64_t now = runner_utc_ms();
@@ -92,6 +108,8 @@ static void take(struct runner *runner, const struct waiting *w)
 		d = find_destination(runner, w, &group);
 		if (!d)
 			return; /* read again in a while */
+		if (was_changed(runner, w->message))
+			schedule_nudge(runner->schedule, now_monotonic_ms(), d);
 	}
 	if (schedule_add(runner->schedule, now_monotonic_ms(), w, d,
 		(int)group) == ADDED_FAILED)
@@ -142,6 +160,18 @@ static void on_more(struct wire *wire, struct message *message, void *arg)
 	intake_want(&runner->intake);
 }
 
+/* The first few of a change are enough to know what it was about. */
+static void note_changed(struct runner *runner, uint64_t id)
+{
+	uint64_t now = now_monotonic_ms();
+
+	if (now > runner->changed_ms + CHANGED_MS)
+		runner->nchanged = 0;
+	runner->changed_ms = now;
+	if (runner->nchanged < CHANGED_MAX)
+		runner->changed[runner->nchanged++] = id;
+}
+
 static void on_changed(struct wire *wire, struct message *message, void *arg)
 {
 	struct runner *runner = arg;
@@ -156,6 +186,7 @@ static void on_changed(struct wire *wire, struct message *message, void *arg)
 	}
 	schedule_remove(runner->schedule, id, delivery);
 	intake_want(&runner->intake);
+	note_changed(runner, id);
 }
 
 /* --- claims and records ----------------------------------------------------*/

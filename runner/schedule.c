@@ -257,6 +257,7 @@ enum added schedule_add(struct schedule *s, uint64_t now,
 		return ADDED_FAILED;
 	}
 	to->nheld++;
+	to->has_retried |= d->attempts > 0;
 	destination_check_idle(s, to);
 	return ADDED;
 }

@@ -37,6 +37,7 @@ enum {
 	PUT_BACKS_MAX = 3, /* then it is deferred a while */
 	LINE_BACKOFF_MS = 1000,
 	LINE_BACKOFF_MAX_MS = 60000,
+	NUDGE_MS = 5000, /* an operator's retry probes no sooner than that */
 	HOSTS_MIN_MS = 10000,	  /* hosts are kept at least that long */
 	HOSTS_STALE_MS = 3600000, /* and serve on when DNS falls silent */
 	SHARE_MIN = 16, /* deliveries in memory any destination may have */
@@ -103,13 +104,16 @@ struct destination {
 	size_t nheld;	 /* deliveries in memory, any phase */
 	unsigned nsessions, limit, limit_max, successes;
 	uint8_t health, hosts;
+	bool has_retried;	/* mail came that had been tried before */
+	bool is_awake;		/* and such mail has been woken */
 	bool is_off;		/* by the operator */
 	bool is_marked_wake;	/* DECIDE_WAKE is to come */
+	bool has_no_stock;	/* DOWN: what waits now has had its look-up */
 	bool is_shed;		/* some mail was left in the index */
 	struct due_key shed_at; /* just before the first of it */
 	uint64_t hosts_until;	/* KNOWN until then */
 	uint64_t stale_until;	/* and usable when DNS falls silent */
-	uint64_t probe_at, probe_wait_ms;
+	uint64_t probe_at, probe_wait_ms, down_at;
 	struct outcome why; /* DOWN, DEAD: the reason */
 };
 
@@ -238,6 +242,9 @@ void schedule_report_later(struct schedule *s, uint64_t at, struct delivery *d);
  * OK: a host was reached and left orderly. */
 void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
     const struct outcome *why, bool is_overloaded);
+
+/* An operator asked for its mail to be tried: look now whether it is up. */
+void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d);
 
 /* Operator: "" all, "line:NAME", "destination:NAME". False: unknown scope. */
 bool schedule_outbound(struct schedule *s, struct span scope, bool on);

@@ -139,12 +139,16 @@ static void set_refusing(struct schedule *s, struct destination *d, bool on)
 		TAILQ_REMOVE(&s->refusing, d, refusing);
 }
 
-/* Bring the lists that d is in up to date with its state. */
+/* Bring the lists that d is in up to date with its state. One delivery is kept
+ * for the probe of a destination that is down; but what a look-up was made for
+ * has had its attempt. */
 void destination_update(struct schedule *s, struct destination *d)
 {
 	struct flow *flow;
-	size_t stock = d->health == HEALTH_DOWN ? 1 : 0;
+	size_t stock;
 
+	d->has_no_stock &= d->health == HEALTH_DOWN && d->nwaiting > 0;
+	stock = d->health == HEALTH_DOWN && !d->has_no_stock ? 1 : 0;
 	LIST_FOREACH(flow, &d->flows, of_destination)
 	flow_update(s, flow);
 	set_refusing(s, d,
@@ -187,9 +191,12 @@ void destination_good(struct schedule *s, struct destination *d)
 		d->successes = 0;
 		destination_update(s, d);
 	}
+	if (d->health == HEALTH_UP && (d->is_awake || !d->has_retried))
+		return;
+	d->is_awake = true;
+	mark_wake(s, d);
 	if (d->health == HEALTH_UP)
 		return;
-	mark_wake(s, d);
 	set_up(s, d);
 }
 
@@ -229,6 +236,8 @@ void destination_down(struct schedule *s, uint64_t now, struct destination *d,
 	d->probe_wait_ms = wait;
 	d->probe_at = now + wait + schedule_random(s) % (wait / 10 + 1);
 	d->health = HEALTH_DOWN;
+	d->down_at = now;
+	d->is_awake = false;
 	d->successes = 0;
 	heap_set(&s->destination_timers, &d->timer, d->probe_at);
 	end_sessions(s, d);
@@ -276,6 +285,8 @@ void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
 	} else {
 		d->hosts = HOSTS_UNKNOWN;
 		destination_down(s, now, d, outcome);
+		d->has_no_stock = true;
+		destination_update(s, d);
 	}
 	destination_check_idle(s, d);
 }
@@ -289,6 +300,15 @@ static void timer_passed(struct schedule *s, struct destination *d)
 		d->health = HEALTH_PROBE;
 	}
 	destination_update(s, d);
+}
+
+void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d)
+{
+	if ((d->health != HEALTH_DOWN && d->health != HEALTH_DEAD) ||
+	    now < d->down_at + NUDGE_MS)
+		return;
+	heap_remove(&s->destination_timers, &d->timer);
+	timer_passed(s, d);
 }
 
 void destination_timers_run(struct schedule *s, uint64_t now)
