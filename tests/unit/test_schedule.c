@@ -335,6 +335,52 @@ static void test_dead_domain(void **state)
 	schedule_free(s);
 }
 
+static void expect_refusals(const char *name, unsigned count)
+{
+	while (count-- > 0) {
+		struct decision x = expect(DECIDE_REFUSE);
+
+		assert_string_equal(x.destination->why.status, "4.4.3");
+		schedule_refused(s, x.delivery);
+		schedule_forget(s, now, x.delivery);
+	}
+	expect_nothing();
+	assert_int_equal(to(name)->nheld, 0);
+}
+
+static void dns_fails(void)
+{
+	struct decision x;
+	struct outcome why;
+
+	outcome_temp(&why, "4.4.3", "SERVFAIL");
+	assert_true(schedule_next(s, now, &x));
+	assert_int_equal(x.kind, DECIDE_RESOLVE);
+	schedule_hosts(s, now, x.destination, &why, 30000);
+}
+
+/* A look-up that failed was the attempt of all that waited for it, the last
+ * one too; what comes later waits for the next look-up. */
+static void test_silent_dns(void **state)
+{
+	struct destination *d;
+
+	(void)state;
+	begin(2, 100);
+	d = to("silent");
+	add("silent");
+	add("silent");
+	dns_fails();
+	assert_int_equal(d->health, HEALTH_DOWN);
+	expect_refusals("silent", 2);
+	add("silent");
+	expect_nothing();
+	now = schedule_wake(s);
+	dns_fails();
+	expect_refusals("silent", 1);
+	schedule_free(s);
+}
+
 static void test_suspects_go_alone(void **state)
 {
 	struct delivery *suspect;
@@ -530,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_limit_grows_and_halves),
 		cmocka_unit_test(test_down_probe_up),
 		cmocka_unit_test(test_dead_domain),
+		cmocka_unit_test(test_silent_dns),
 		cmocka_unit_test(test_suspects_go_alone),
 		cmocka_unit_test(test_small_ones_get_a_line),
 		cmocka_unit_test(test_line_dies),
