@@ -1,5 +1,6 @@
 /* Preloaded into a program under test: its monotonic clock runs CLOCK_FACTOR
  * times as fast, and so do its waits. */
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -35,10 +36,19 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 	return 0;
 }
 
+static int shorter(int timeout_ms)
+{
+	return timeout_ms > 0 ? (int)((timeout_ms + factor - 1) / factor)
+			      : timeout_ms;
+}
+
+int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	return (int)syscall(SYS_poll, fds, n, shorter(timeout_ms));
+}
+
 int epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
 {
-	if (timeout_ms > 0)
-		timeout_ms = (int)((timeout_ms + factor - 1) / factor);
 	return (int)syscall(
-	    SYS_epoll_pwait, fd, events, max, timeout_ms, NULL, 8);
+	    SYS_epoll_pwait, fd, events, max, shorter(timeout_ms), NULL, 8);
 }

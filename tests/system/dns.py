@@ -4,6 +4,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from outpost import free_port, skip
@@ -119,3 +120,47 @@ class Dns:
     def __exit__(self, *_):
         self.unbound.stop()
         self.nsd.stop()
+
+
+class Moody(threading.Thread):
+    """A resolver before the one at port: a name with a label "servfail" gets
+    SERVFAIL, one with "silent" no answer at all."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.behind = ("127.0.0.1", port)
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.udp.settimeout(0.2)
+        self.port = self.udp.getsockname()[1]
+        self.is_over = False
+
+    def run(self):
+        while not self.is_over:
+            try:
+                query, peer = self.udp.recvfrom(4096)
+            except OSError:
+                continue
+            if b"\x08servfail" in query:
+                self.udp.sendto(query[:2] + b"\x81\x82" + query[4:], peer)
+            elif b"\x06silent" not in query:
+                threading.Thread(target=self.ask, args=[query, peer],
+                                 daemon=True).start()
+
+    def ask(self, query, peer):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(5)
+            try:
+                udp.sendto(query, self.behind)
+                self.udp.sendto(udp.recv(4096), peer)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.join()
+        self.udp.close()
