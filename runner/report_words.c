@@ -150,9 +150,9 @@ void report_put_words(const struct writing *w)
 {
 	char id[ID_TEXT_BYTES], date[DATE_TEXT_BYTES];
 
-	for (uint8_t kind = REPORT_FAILED; kind <= REPORT_DELIVERED; kind++)
+	for (int kind = REPORT_FAILED; kind <= REPORT_DELIVERED; kind++)
 		if (w->has_kind[kind])
-			put_kind(w, kind);
+			put_kind(w, (uint8_t)kind);
 	id_print(w->c->job->message, id);
 	date_print((int64_t)w->c->job->accepted_at, date);
 	buf_printf(w->out, "The message was accepted by %s on\r\n%s as %s.\r\n",
