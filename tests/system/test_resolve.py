@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 
-from dns import Dns
+from dns import Nsd, Unbound, need
 from outpost import BIN, Folder, free_port
 from stage import HEADER, MSG_CONFIG, MSG_PEER, MSG_READY, MSG_RUN, MSG_STOP, \
     frame, frames, span
@@ -147,8 +147,8 @@ ZONES = {
                      "viaalias IN CNAME mx1\n"
                      "loop1 IN CNAME loop2\nloop2 IN CNAME loop1\n"
                      "toloop IN MX 10 loop1\n"
-                     "zero 0 IN MX 10 mx1\n"
-                     "dead IN NS nsdead\nnsdead IN A 127.254.254.254\n",
+                     "zero 0 IN MX 10 mx1\n",
+
     "many.example": "".join(f"@ IN MX {i} h{i}\n" for i in range(1, 501))
                     + "".join(f"h{i} IN A 192.0.2.{i % 250 + 1}\n"
                               for i in range(1, 61))
@@ -192,10 +192,10 @@ def test_real(r):
 
 
 def test_unreachable(r):
-    """A zone whose server is not there: unbound says SERVFAIL."""
-    a = r.ask("dead.plain.example")
+    """A zone that its server does not know: unbound says SERVFAIL."""
+    a = r.ask("unserved.example")
     assert (a.verdict, a.status) == (TEMP, "4.4.3") and a.ttl > 0, a
-    assert "127.0.0.1" in a.detail
+    assert "SERVFAIL from 127.0.0.1" in a.detail, a
 
 
 def test_ssrf(r):
@@ -242,7 +242,7 @@ def test_many(r):
 
 
 def test_bad_names(r):
-    for name in ("", ".", "a..b", "a b.example", "a\\.b.example", "-", "[1.2",
+    for name in ("", ".", "a..b", "a b.example", "a\\.b.example", "[1.2",
                  "x" * 64 + ".example", "a." * 127 + "example", "a/b.example",
                  "[IPv6:fe80::1%eth0]", "\x7f.example"):
         a = r.ask(name)
@@ -454,22 +454,33 @@ def test_bad_runner(conf):
         r.stop()
 
 
+def against_real(conf):
+    with Resolver(conf) as r:
+        for test in (test_real, test_unreachable, test_ssrf, test_host,
+                     test_many, test_bad_names, test_many_at_once):
+            start = time.monotonic()
+            test(r)
+            print(f"{test.__name__} {time.monotonic() - start:.1f} s",
+                  flush=True)
+        r.stop()
+    with Resolver(conf + "allow-local-mx = on\n") as r:
+        a = r.ask("local.plain.example")
+        assert a.hosts[0][2] == ["::1", "127.0.0.1"], a
+    test_bad_runner(conf)
+
+
 def main():
+    need()
     never = threading.Thread(target=guarded, args=(test_never,))
     never.start()
-    with Folder() as folder, Dns(folder, ZONES) as dns:
-        conf = f'resolvers = {{ "127.0.0.1:{dns.port}" }}\n'
-        with Resolver(conf) as r:
-            for test in (test_real, test_unreachable, test_ssrf, test_host,
-                         test_many, test_bad_names, test_many_at_once):
-                print(test.__name__, flush=True)
-                test(r)
-            r.stop()
-        with Resolver(conf + "allow-local-mx = on\n") as r:
-            a = r.ask("local.plain.example")
-            assert a.hosts[0][2] == ["::1", "127.0.0.1"], a
-        test_bad_runner(conf)
-    print("test_hostile", flush=True)
+    with Folder() as folder:
+        nsd = Nsd(folder, ZONES)
+        unbound = Unbound(folder, [*ZONES, "unserved.example"], nsd.port)
+        try:
+            against_real(f'resolvers = {{ "127.0.0.1:{unbound.port}" }}\n')
+        finally:
+            unbound.stop()
+            nsd.stop()
     test_hostile()
     never.join()
     assert not failures, failures
