@@ -107,7 +107,8 @@ static int real_list(void *arg, const char *path,
 	if (!dir)
 		return -1;
 	for (errno = 0; (entry = readdir(dir)); errno = 0)
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
 			visit(entry->d_name, visit_arg);
 	failed = errno;
 	closedir(dir);

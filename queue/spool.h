@@ -21,8 +21,8 @@ struct disk; /* queue/disk.h: the system calls, replaceable in tests */
 struct spool_options {
 	const char *path;
 	bool read_only;
-	uint64_t max_bytes;    /* journal and large bodies; 0: no limit */
-	uint64_t segment_bytes; /* 0: 64 MiB */
+	uint64_t max_bytes;	 /* journal and large bodies; 0: no limit */
+	uint64_t segment_bytes;	 /* 0: 64 MiB */
 	const struct disk *disk; /* NULL: the real one */
 };
 
@@ -47,8 +47,8 @@ void spool_close(struct spool *spool);
 struct incoming;
 struct incoming *spool_incoming_new(struct spool *spool,
     const struct envelope *envelope, struct outcome *why); /* copies it */
-int spool_incoming_data(struct incoming *in, struct span data,
-    struct outcome *why);
+int spool_incoming_data(
+    struct incoming *in, struct span data, struct outcome *why);
 uint64_t spool_incoming_size(const struct incoming *in);
 void spool_incoming_free(struct incoming *in); /* aborts; NULL is fine */
 
@@ -67,8 +67,8 @@ int spool_stage_message(struct spool *spool, struct incoming *in, uint64_t *id,
 int spool_stage_claim(struct spool *spool, uint64_t message, uint16_t delivery,
     enum claim_for claim_for);
 /* Give a claim back without an attempt; due as before. */
-int spool_stage_unclaim(struct spool *spool, uint64_t message,
-    uint16_t delivery);
+int spool_stage_unclaim(
+    struct spool *spool, uint64_t message, uint16_t delivery);
 /* Record what came of an attempt and end the claim. Recipients DELIVERED or
  * FAILED without a report to make leave the queue; the rest is due at
  * next_try_ms. -1: no such claim. Delivery and message go when empty. */
@@ -80,8 +80,7 @@ int spool_stage_attempt(struct spool *spool, const struct attempt *attempt);
  * else only messages of that uid are touched. */
 uint32_t spool_stage_change(struct spool *spool, const struct change *change,
     uint32_t owner, struct cursor *after, bool *has_more,
-    void (*changed)(uint64_t message, uint16_t delivery, void *arg),
-    void *arg);
+    void (*changed)(uint64_t message, uint16_t delivery, void *arg), void *arg);
 /* Held deliveries whose time has come are simply due then; nothing to do. */
 
 bool spool_has_staged(const struct spool *spool);

@@ -101,7 +101,7 @@ bool filter_is_match(const struct filter *f, uint64_t id,
 	if (f->destination.n > 0 &&
 	    !text_matches(without_at(f->destination), m->delivery->domain))
 		return false;
-	if (f->state >= 0 && f->state != recipient_visible_state(m, r))
+	if (f->state >= 0 && (uint8_t)f->state != recipient_visible_state(m, r))
 		return false;
 	if (!text_matches(f->cause, m->delivery->cause) && f->cause.n > 0)
 		return false;

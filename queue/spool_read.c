@@ -411,7 +411,7 @@ static int envelope_arrays(struct stored_message *m, struct envelope *e)
 static int envelope_make(
     struct spool *s, uint64_t id, struct envelope *e, uint64_t *accepted_at)
 {
-	struct span contents, body;
+	struct span contents = { 0 }, body = { 0 };
 	struct record_message x;
 	struct stored_message m;
 	struct message_info info;
@@ -464,7 +464,7 @@ static ptrdiff_t large_part(struct spool *s, uint64_t id,
 static ptrdiff_t body_part(struct spool *s, uint64_t id, uint64_t offset,
     size_t max, struct buf *out, struct outcome *why)
 {
-	struct span contents, body;
+	struct span contents = { 0 }, body = { 0 };
 	struct message_info m;
 	size_t n;
 

@@ -339,7 +339,7 @@ static int index_catch_up(struct spool *s, struct outcome *why)
 int spool_recover(struct spool *s, struct outcome *why)
 {
 	char home[HOME_TEXT_MAX];
-	bool is_new, was_clean;
+	bool is_new = false, was_clean;
 
 	index_home_print(s->path, home);
 	if (index_load(s, home, &is_new, why) < 0)

@@ -252,9 +252,9 @@ static void verify_sums(struct verify *v)
 	verify_sum(v, "recipients", v->sums.recipients, now->recipients);
 	verify_sum(v, "bytes", v->sums.bytes, now->bytes);
 	verify_sum(v, "large files", v->sums.large_files, now->large_files);
-	for (uint8_t i = 0; i < STATE_COUNT; i++)
-		verify_sum(v, delivery_state_name(i), v->sums.by_state[i],
-		    now->by_state[i]);
+	for (unsigned i = 0; i < STATE_COUNT; i++)
+		verify_sum(v, delivery_state_name((uint8_t)i),
+		    v->sums.by_state[i], now->by_state[i]);
 	verify_sum(v, "accepted",
 	    l->delivered + l->failed + l->retracted + v->sums.recipients,
 	    l->accepted);
