@@ -394,7 +394,20 @@ def test_strangers(folder):
                       ("log", "detailed")):
             done = i.command(*words, check=False, **as_nobody)
             assert done.returncode == 1 and "only root" in done.stderr, done
+        # Nobody can keep the operator out by sitting there.
+        python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+        if not python:
+            return
+        crowd = subprocess.Popen(
+            [python, "-c", "import socket, sys\n"
+             "held = [socket.socket(socket.AF_UNIX) for _ in range(200)]\n"
+             f"[s.connect({path!r}) for s in held]\n"
+             "print('sitting', flush=True)\nsys.stdin.read()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
+            **as_nobody)
+        assert crowd.stdout.readline() == b"sitting\n"
         assert all_ready(i)
+        crowd.communicate()
 
 
 def test_foreign_folders(folder):
