@@ -5,10 +5,15 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include "queue/index_home.h"
+#include "common/deadline.h"
 
+#include "queue/index_home.h"
+#include "queue/index_map.h"
+
+enum { LET_GO_MS = 200 };
 enum { FORMAT = 1, MAP_BYTES_FIRST = 32 << 20, READERS_MAX = 64 };
 
 static const char *const db_names[DB_COUNT] = {
@@ -147,6 +152,22 @@ int index_begin(struct index *ix)
 	return 0;
 }
 
+/* The map is as large as the queue's index; what is mapped in need not be. */
+void index_let_go(struct index *ix)
+{
+	ix->let_go_ms = now_monotonic_ms();
+	if (ix->is_touched && ix->map)
+		madvise(ix->map, ix->map_bytes, MADV_DONTNEED);
+	ix->is_touched = false;
+}
+
+static void index_touched(struct index *ix)
+{
+	ix->is_touched = true;
+	if (now_monotonic_ms() - ix->let_go_ms >= LET_GO_MS)
+		index_let_go(ix);
+}
+
 static void staged_forget(struct index *ix)
 {
 	ix->write = NULL;
@@ -175,6 +196,7 @@ int index_commit(struct index *ix)
 	}
 	ix->write = NULL;
 	ix->now = ix->staged;
+	index_touched(ix);
 	return 0;
 }
 
@@ -186,6 +208,15 @@ void index_abort(struct index *ix)
 	staged_forget(ix);
 }
 
+static void map_note(struct index *ix)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(ix->env, &info);
+	ix->map_bytes = info.me_mapsize;
+	ix->map = ix->read_only ? NULL : index_map_find(ix->env);
+}
+
 int index_grow(struct index *ix)
 {
 	size_t wanted = ix->map_bytes * 2;
@@ -195,7 +226,7 @@ int index_grow(struct index *ix)
 		return EBUSY;
 	rc = mdb_env_set_mapsize(ix->env, wanted);
 	if (rc == 0)
-		ix->map_bytes = wanted;
+		map_note(ix);
 	return rc;
 }
 
@@ -247,9 +278,11 @@ int index_read_begin(struct index *ix)
 
 void index_read_end(struct index *ix)
 {
-	if (ix->is_reading)
-		mdb_txn_reset(ix->read);
+	if (!ix->is_reading)
+		return;
+	mdb_txn_reset(ix->read);
 	ix->is_reading = false;
+	index_touched(ix);
 }
 
 /* --- Opening -------------------------------------------------------------- */
@@ -259,7 +292,6 @@ static int env_open(struct index *ix, const char *folder, size_t map_bytes)
 	unsigned flags =
 	    MDB_NOTLS | MDB_NORDAHEAD |
 	    (ix->read_only ? MDB_RDONLY : MDB_NOSYNC | MDB_NOMETASYNC);
-	MDB_envinfo info;
 	int rc = mdb_env_create(&ix->env);
 
 	if (rc != 0)
@@ -272,9 +304,8 @@ static int env_open(struct index *ix, const char *folder, size_t map_bytes)
 	rc = mdb_env_open(ix->env, folder, flags, 0600);
 	if (rc != 0)
 		return rc;
-	rc = mdb_env_info(ix->env, &info);
-	ix->map_bytes = info.me_mapsize;
-	return rc;
+	map_note(ix);
+	return 0;
 }
 
 static int tables_open(struct index *ix, MDB_txn *txn)

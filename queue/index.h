@@ -68,10 +68,13 @@ struct index {
 	MDB_txn *write, *read;
 	MDB_cursor *cursor[DB_COUNT]; /* of read */
 	bool read_only, was_clean;
-	bool is_replaying; /* what is known may be older than the records */
-	bool is_reading;   /* read is live */
-	int error;	   /* LMDB's; sticky until the transaction ends */
+	bool is_replaying;  /* what is known may be older than the records */
+	bool is_reading;    /* read is live */
+	bool is_touched;    /* pages were mapped in since index_let_go */
+	uint64_t let_go_ms; /* monotonic */
+	int error;	    /* LMDB's; sticky until the transaction ends */
 	size_t map_bytes;
+	void *map; /* where LMDB mapped its file; NULL: not known */
 	struct index_state now;	   /* as committed */
 	struct index_state staged; /* with what write holds */
 	struct usage *usage;	   /* in order of segments */
@@ -105,6 +108,10 @@ int index_grow(struct index *ix);
 /* Readers: a snapshot of the last commit, until end. */
 int index_read_begin(struct index *ix);
 void index_read_end(struct index *ix);
+
+/* Take the pages looked at out of this process; they stay in the page cache.
+ * Happens by itself every 200 ms of use; call it when use ends. */
+void index_let_go(struct index *ix);
 
 /* Tables. txn: ix->write or ix->read. MDB_NOTFOUND is no error. */
 int index_get(struct index *ix, MDB_txn *txn, enum index_db db, struct span key,

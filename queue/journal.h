@@ -20,7 +20,7 @@ struct journal;
 enum {
 	SEGMENT_DATA = 8192, /* where batches begin */
 	SEGMENT_BYTES_MIN = 1 << 18,
-	SEGMENTS_SPARE = 2, /* prepared ahead: one is for outcomes only */
+	SEGMENTS_SPARE = 3, /* prepared ahead: one is for outcomes only */
 	SEGMENTS_KEPT = 4,  /* free ones that are not deleted */
 };
 
@@ -92,8 +92,9 @@ int journal_resync(struct journal *j, uint64_t from, uint64_t to);
 
 /* Give the oldest segment back; not the current one. */
 int journal_free_oldest(struct journal *j);
-/* A bounded step of zero-filling a spare. True: call again soon. */
-bool journal_prepare(struct journal *j);
+/* A bounded step of zero-filling a spare. Busy: only when one will be needed
+ * soon; zeros double what is written. True: call again soon. */
+bool journal_prepare(struct journal *j, bool is_busy);
 
 /* --- Reading ----------------------------------------------------------------
  */

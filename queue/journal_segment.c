@@ -288,10 +288,14 @@ static int prepare_some(struct journal *j)
 	return 0;
 }
 
-bool journal_prepare(struct journal *j)
+bool journal_prepare(struct journal *j, bool is_busy)
 {
+	const struct segment *s = journal_current(j);
+
 	if (j->nfree >= SEGMENTS_SPARE || j->cannot_prepare)
 		return false;
+	if (is_busy && (j->nfree >= 2 || (s && j->at < s->bytes / 2)))
+		return true;
 	if (prepare_some(j) < 0)
 		j->cannot_prepare = true;
 	return !j->cannot_prepare && j->nfree < SEGMENTS_SPARE;

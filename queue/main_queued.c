@@ -91,7 +91,7 @@ static void set_limits(
 static void open_files(struct child *child, struct sandbox *sandbox)
 {
 	static const char *readable[] = { "/proc/sys/kernel/random/boot_id",
-		NULL };
+		"/proc/self/maps", NULL };
 	static const char *writable[2];
 
 	prepare_folder(child->conf->spool);

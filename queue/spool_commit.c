@@ -170,7 +170,7 @@ static int commit_write(
 int spool_commit(struct spool *s, struct outcome *why)
 {
 	struct record_batch head;
-	struct outcome unused;
+	struct outcome unused = { 0 };
 	int rc;
 
 	why = why ? why : &unused;
@@ -192,6 +192,7 @@ int spool_commit(struct spool *s, struct outcome *why)
 		return -1;
 	large_finished(s);
 	batch_reset(&s->batch);
+	s->committed_ms = head.at_ms;
 	index_space_keep(s);
 	return 0;
 }

@@ -83,6 +83,8 @@ bool spool_list(struct spool *s, const struct filter *filter,
 			has_more = !list_delivery(&l, &w);
 	walk_end(&w);
 	index_read_end(s->index);
+	if (max_examined - l.left > MANY_ROWS)
+		index_let_go(s->index);
 	return has_more;
 }
 

@@ -146,10 +146,14 @@ static void readers_check(struct spool *s)
 bool spool_maintain(struct spool *s)
 {
 	bool is_idle = !spool_has_staged(s);
+	bool is_more;
+	bool is_busy = spool_now_ms(s) - s->committed_ms < IDLE_MS;
 
 	if (s->read_only)
 		return false;
 	readers_check(s);
+	if (!is_busy && s->index->is_touched)
+		index_let_go(s->index);
 	if (s->is_index_tight)
 		index_space_keep(s);
 	if (s->must_repair && is_idle)
@@ -157,7 +161,6 @@ bool spool_maintain(struct spool *s)
 	/* what is staged may still be undone: count on what is committed */
 	if (is_idle && free_one(s))
 		return true;
-	if (journal_prepare(s->journal))
-		return true;
-	return is_idle && is_sparse(s) && move_some(s);
+	is_more = journal_prepare(s->journal, is_busy);
+	return (is_idle && is_sparse(s) && move_some(s)) || is_more;
 }

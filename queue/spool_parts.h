@@ -19,8 +19,10 @@ enum {
 	CLAIM_SLACK_MS = 1000, /* clocks of keeper and runner differ a bit */
 	CHANGE_MAX = 1000,     /* deliveries in one page of a change */
 	CHANGE_EXAMINED = 10000,
+	MANY_ROWS = 500, /* whose pages are let go of after reading */
+	IDLE_MS = 500,	 /* without a commit */
 	MAINTAIN_BYTES = 256 << 10,
-	INDEX_AHEAD = 4 << 20,  /* file space kept for it on a full disk */
+	INDEX_AHEAD = 4 << 20, /* file space kept for it on a full disk */
 };
 
 struct spool {
@@ -41,6 +43,7 @@ struct spool {
 	struct buf record, joined, scratch; /* what calls return points here */
 	struct position move_at; /* how far the oldest segment is moved */
 	uint32_t moved_segment;	 /* all was moved that can be */
+	uint64_t committed_ms;
 	uint64_t readers_checked_ms, index_file_bytes;
 	bool is_index_tight; /* no space for the index to grow */
 	bool must_reindex;   /* the index gave an error: make it anew */

@@ -105,6 +105,8 @@ size_t spool_due(struct spool *s, const struct due_query *q,
 		*has_more = *next_due_ms <= q->until_ms;
 	}
 	index_read_end(s->index);
+	if (n > MANY_ROWS)
+		index_let_go(s->index);
 	return n;
 }
 
@@ -181,6 +183,8 @@ static int job_delivery(struct job *job, uint16_t number, struct span value,
 	to = job_recipients_add(job, d.n + 1u);
 	if (!to)
 		return -1;
+	if (number == job->delivery)
+		job->attempts = d.attempts;
 	for (unsigned i = 0; i < d.n; i++) {
 		const struct delivery_recipient *r = &d.recipients[i];
 

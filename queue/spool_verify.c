@@ -281,5 +281,6 @@ uint64_t spool_verify(struct spool *s,
 	verify_table(&v, DB_CLAIM, "claims");
 	verify_sums(&v);
 	index_read_end(s->index);
+	index_let_go(s->index);
 	return v.problems;
 }

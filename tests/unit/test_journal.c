@@ -303,7 +303,7 @@ static void segments_are_used_again(void **state)
 	(void)state;
 	begin(&f);
 	for (int round = 0; round < 100; round++) {
-		while (journal_prepare(f.j))
+		while (journal_prepare(f.j, false))
 			;
 		assert_true(journal_nfree(f.j) >= SEGMENTS_SPARE);
 		put(&f, 1, 100000);
