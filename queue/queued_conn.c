@@ -50,9 +50,9 @@ static int identify(struct conn *conn)
 	int32_t pid;
 
 	conn->uid = UINT32_MAX;
+	wire_refuse_fds(conn->wire);
 	if (!is_local(conn))
 		return 0;
-	wire_refuse_fds(conn->wire);
 	if (wire_peer(conn->wire, &conn->uid, &gid, &pid) < 0)
 		return -1;
 	conn->is_admin = is_admin(conn->keeper, conn->uid);

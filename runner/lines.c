@@ -125,6 +125,17 @@ static void on_result(struct wire *wire, struct message *message, void *arg)
 	result_free(&result);
 }
 
+/* A job given too late for its session is answered before the next one. */
+static bool keeps_old_job(const struct line_peer *p)
+{
+	const struct task *task;
+
+	LIST_FOREACH(task, &p->tasks, of_line)
+	if (task->state == TASK_AT_LINE && task->session < p->line->session)
+		return true;
+	return false;
+}
+
 static void on_session_done(
     struct wire *wire, struct message *message, void *arg)
 {
@@ -141,6 +152,10 @@ static void on_session_done(
 	}
 	if (message->id != p->line->session || !d)
 		return;
+	if (keeps_old_job(p)) {
+		cut_off(p, "a job kept beyond its session");
+		return;
+	}
 	p->is_to_end = false;
 	p->message = 0;
 	if (report.must_be_stepwise)
@@ -318,6 +333,7 @@ static void on_started(struct wire *wire, struct message *message, void *arg)
 		fail_start(p);
 		return;
 	}
+	wire_refuse_fds(p->wire);
 	set_state(p, LINE_IDLE);
 	schedule_line_started(runner->schedule, now_monotonic_ms(), p->line);
 }
