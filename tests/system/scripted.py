@@ -41,7 +41,7 @@ class Connection:
         self.host, self.sock, self.peer = host, sock, peer[0]
         self.at = time.monotonic()
         self.input = bytearray()
-        self.commands, self.messages = [], []
+        self.commands, self.times, self.messages = [], [], []
         self.name = None        # of EHLO or HELO
         self.is_tls = False
         self.is_early = False   # sent ahead without PIPELINING
@@ -135,6 +135,7 @@ class Connection:
         self.say(self.host.pick("connect", "220 scripted.example ESMTP"))
         while True:
             line = self.line()
+            self.times.append(time.monotonic())
             self.commands.append(line)
             verb, _, rest = line.partition(" ")
             verb = verb.upper()
