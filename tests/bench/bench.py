@@ -392,9 +392,11 @@ class Bench:
             took = wait_for(n, sink, 300)
             cpu = cpu_seconds(peer.root()) - cpu
             lines = peer.line_pids()
-            memory = private_kib(lines) / len(lines) if lines else 0
+            busy = private_kib(lines) / len(lines) if lines else 0
+            time.sleep(1)
+            rest = private_kib(lines) / len(lines) if lines else 0
             counts = sink.stop()
-            return {"private KiB a line": memory,
+            return {"KiB a line, busy": busy, "KiB a line, at rest": rest,
                     "messages/s": n / took, "CPU s/1000": cpu * 1000 / n,
                     "round trips": counts["round_trips"] / n,
                     "connections": counts["connections"]}
