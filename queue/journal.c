@@ -249,6 +249,11 @@ bool journal_has_room(const struct journal *j, uint64_t bytes)
 	return s && !j->is_closed && batch_padded(bytes) <= s->bytes - j->at;
 }
 
+uint64_t journal_room_max(const struct journal *j)
+{
+	return j->segment_bytes - SEGMENT_DATA;
+}
+
 int journal_write(struct journal *j, struct iovec *iov, size_t n,
     uint64_t bytes, struct outcome *why)
 {

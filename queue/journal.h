@@ -69,6 +69,9 @@ void journal_set_at(struct journal *j, uint64_t at);
  * failed. */
 bool journal_has_room(const struct journal *j, uint64_t bytes);
 
+/* And in a new one. */
+uint64_t journal_room_max(const struct journal *j);
+
 /* Begin the next segment, from a free one or by filling a new one. What it
  * notes comes from the state. keep_spare: leave one free segment for those
  * who may not fail (outcomes). Returns 0, or -1 with *why (4.3.1 full). */

@@ -192,7 +192,8 @@ bool group_end_round(struct keeper *keeper)
 		return false;
 	if (keeper->batch.count > keeper->batch_seen &&
 	    keeper->batch_rounds++ < BATCH_ROUNDS &&
-	    spool_staged_bytes(keeper->spool) < BATCH_BYTES) {
+	    spool_staged_bytes(keeper->spool) <
+		spool_batch_bytes(keeper->spool)) {
 		keeper->batch_seen = keeper->batch.count;
 		group_wake(keeper);
 		return false;

@@ -16,8 +16,7 @@ enum {
 	EARLY_PEERS_MAX = 8,
 	REPLY_QUEUE_MAX = 4 << 20, /* unread answers of a control client */
 	REPLY_QUEUE_LOW = 128 << 10,
-	BATCH_BYTES = 4 << 20, /* staged in one commit, about */
-	BATCH_ROUNDS = 8,      /* rounds that may gather for one commit */
+	BATCH_ROUNDS = 8, /* rounds that may gather for one commit */
 };
 
 /* Bytes of open transactions that may be in memory at once. */

@@ -85,6 +85,9 @@ uint32_t spool_stage_change(struct spool *spool, const struct change *change,
 
 bool spool_has_staged(const struct spool *spool);
 size_t spool_staged_bytes(const struct spool *spool);
+/* As much as should be staged for one commit; beyond several times that, what
+ * is staged is refused (4.3.1). Depends on the size of segments. */
+size_t spool_batch_bytes(const struct spool *spool);
 
 /* Make all that is staged durable and visible. On failure (-1 with *why)
  * nothing staged has happened: the caller refuses all of it; the segment is

@@ -14,13 +14,14 @@
 enum {
 	INCOMING_KEPT = 64, /* their buffers, for use again */
 	SEGMENT_BYTES = 64 << 20,
-	SEGMENT_BYTES_SMALL = 1 << 20,
+	SEGMENT_BYTES_SMALL = 4 << 20,
+	BATCH_BYTES_MAX = 4 << 20,
 	REPLAY_BATCHES = 256,  /* in one index transaction */
 	CLAIM_SLACK_MS = 1000, /* clocks of keeper and runner differ a bit */
 	CHANGE_MAX = 1000,     /* deliveries in one page of a change */
 	CHANGE_EXAMINED = 10000,
 	MANY_ROWS = 500, /* whose pages are let go of after reading */
-	IDLE_MS = 500,	 /* without a commit */
+	IDLE_MS = 60,	 /* without a commit */
 	MAINTAIN_BYTES = 256 << 10,
 	INDEX_AHEAD = 4 << 20, /* file space kept for it on a full disk */
 };

@@ -95,6 +95,9 @@ static int stage_doom(struct spool *s, int rc, struct outcome *why)
 static int stage_next_segment(
     struct spool *s, bool is_refusable, struct outcome *why)
 {
+	if (batch_padded(s->batch.bytes) > journal_room_max(s->journal))
+		return outcome_temp(
+		    why, "4.3.1", "too much for one journal segment");
 	if (journal_advance(s->journal, &s->index->now, is_refusable, why) < 0)
 		return -1;
 	return journal_has_room(s->journal, s->batch.bytes)
@@ -141,6 +144,13 @@ bool spool_has_staged(const struct spool *s)
 size_t spool_staged_bytes(const struct spool *s)
 {
 	return s->batch.n > 0 ? s->batch.bytes : 0;
+}
+
+size_t spool_batch_bytes(const struct spool *s)
+{
+	uint64_t quarter = journal_room_max(s->journal) / 4;
+
+	return quarter < BATCH_BYTES_MAX ? quarter : BATCH_BYTES_MAX;
 }
 
 /* --- Claims and attempts -------------------------------------------------- */

@@ -247,6 +247,35 @@ static void keeps_to_its_limit(void **state)
 	rig_end(&r);
 }
 
+/* More than a segment holds is refused; what was staged before is not. */
+static void a_batch_has_an_end(void **state)
+{
+	struct recipient to = { .address = SPAN_LITERAL("a@b.example") };
+	struct envelope e = { .uid = 1, .recipients = &to, .nrecipients = 1 };
+	static char body[60000];
+	struct rig r;
+	uint64_t id;
+	size_t n = 0;
+
+	(void)state;
+	memset(body, 'b', sizeof(body));
+	rig_begin(&r, 1);
+	rig_send(&r, "a@b.example");
+	while (rig_try_stage(
+		   &r, &e, (struct span){ body, sizeof(body) }, &id) == 0)
+		n++;
+	assert_string_equal(r.why.status, "4.3.1");
+	assert_int_equal(n, RIG_SEGMENT / sizeof(body));
+	assert_true(
+	    spool_staged_bytes(r.spool) > 2 * spool_batch_bytes(r.spool));
+	assert_true(journal_current(r.spool->journal)->number <= 2);
+	rig_commit(&r);
+	rig_power_cut(&r);
+	assert_int_equal(rig_count(&r), n + 1);
+	rig_verify(&r);
+	rig_end(&r);
+}
+
 /* One message that stays for ever does not keep the journal growing. */
 static void space_comes_back(void **state)
 {
@@ -608,6 +637,7 @@ int main(void)
 		cmocka_unit_test(survives_failing_starts),
 		cmocka_unit_test(outcomes_have_room_on_a_full_disk),
 		cmocka_unit_test(keeps_to_its_limit),
+		cmocka_unit_test(a_batch_has_an_end),
 		cmocka_unit_test(space_comes_back),
 		cmocka_unit_test(others_survive_a_damaged_record),
 		cmocka_unit_test(survives_a_damaged_batch_head),
