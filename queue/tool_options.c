@@ -291,6 +291,16 @@ static int find_word(int argc, char **argv)
 	return 0;
 }
 
+/* Without a command only -h makes sense. */
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
 static int read_ids(
     int n, char **words, struct tool_options *o, struct buf *error)
 {
@@ -365,9 +375,7 @@ int tool_options_parse(int argc, char **argv, uint64_t now_s,
 	else if (word > 0 && find_command(argv[word], o, error) < 0)
 		return -1;
 	if (!o->command) {
-		/* only -h makes sense without one */
-		o->is_help = argc == 2 && (strcmp(argv[1], "-h") == 0 ||
-					      strcmp(argv[1], "--help") == 0);
+		o->is_help = asks_for_help(argc, argv);
 		return o->is_help ? 0 : fail(error, "no command", NULL);
 	}
 	if (read_options(argc, argv, now_s, o, error) < 0)

@@ -116,7 +116,9 @@ static void put_recipient(
 	}
 	report_put_wrapped(w, "      ", r->reply);
 	advice = advice_for(r->status);
-	if (advice && r->report == REPORT_FAILED)
+	/* advice on a server's rules only when it was one that spoke */
+	if (advice && r->report == REPORT_FAILED &&
+	    (r->host.n > 0 || !span_has_prefix_nocase(r->status, "5.7.")))
 		report_put_wrapped(w, "    ", span_of(advice));
 	buf_puts(w->out, "\r\n");
 }
