@@ -76,6 +76,7 @@ int main(int argc, char **argv)
 	status = run(&tool);
 	source_free(tool.source);
 	conf_free(tool.conf);
+	json_decref(tool.off);
 	tool_options_clear(&tool.options);
 	buf_clear(&error);
 	return status;

@@ -1,5 +1,5 @@
-/* What the commands share: failing, and the question to the runner whether mail
- * is being sent at all. */
+/* What the commands share: failing, and the question to the supervisor whether
+ * mail is being sent at all. */
 #include "queue/tool.h"
 
 #include "common/wire.h"
@@ -23,29 +23,34 @@ int tool_fail(const char *what, const struct outcome *why)
 	return EXIT_PROBLEM;
 }
 
-int tool_read_status(struct span json)
+int tool_read_status(struct tool *tool, struct span json)
 {
 	json_t *object = json_loadb(json.p, json.n, 0, NULL);
 	const json_t *value = json_object_get(object, "outbound");
+	json_t *off = json_object_get(object, "outbound_off");
 	int said = json_is_boolean(value) ? json_is_true(value) : -1;
 
+	if (json_is_array(off)) {
+		json_decref(tool->off);
+		tool->off = json_incref(off);
+	}
 	json_decref(object);
 	return said;
 }
 
-static int connect_runner(const char *runtime)
+static int connect_supervisor(const char *runtime)
 {
 	struct buf path;
 	int fd;
 
 	buf_init(&path, 4096);
-	buf_printf(&path, "%s/runner.sock", runtime);
+	buf_printf(&path, "%s/outpost.sock", runtime);
 	fd = wire_connect(buf_text(&path));
 	buf_clear(&path);
 	return fd;
 }
 
-static bool ask(struct wire *wire)
+static bool ask(struct tool *tool, struct wire *wire)
 {
 	struct deadline deadline = deadline_in_ms(STATUS_MS);
 	struct message message;
@@ -64,12 +69,12 @@ static bool ask(struct wire *wire)
 		if (message.type == MSG_END)
 			break;
 		r = reader_of(message.payload);
-		is_off |= tool_read_status(get_span(&r)) == 0;
+		is_off |= tool_read_status(tool, get_span(&r)) == 0;
 	}
 	return is_off;
 }
 
-bool tool_is_outbound_off(struct tool *tool)
+static bool is_off(struct tool *tool)
 {
 	struct wire *wire;
 	int fd;
@@ -77,11 +82,46 @@ bool tool_is_outbound_off(struct tool *tool)
 	if (tool->outbound != OUTBOUND_UNASKED)
 		return tool->outbound == OUTBOUND_OFF;
 	tool->outbound = OUTBOUND_ON;
-	fd = connect_runner(tool->conf->runtime);
-	wire =
-	    fd >= 0 ? wire_new(NULL, fd, "runner", answers, NULL, NULL) : NULL;
-	if (wire && ask(wire))
+	fd = connect_supervisor(tool->conf->runtime);
+	wire = fd >= 0 ? wire_new(NULL, fd, "supervisor", answers, NULL, NULL)
+		       : NULL;
+	if (wire && ask(tool, wire))
 		tool->outbound = OUTBOUND_OFF;
 	wire_free(wire);
 	return tool->outbound == OUTBOUND_OFF;
+}
+
+/* What a relay's or a route's mail is can be told only where the names are
+ * those of the recipient's domain. */
+static bool is_in_scope(struct span scope, const struct item *item)
+{
+	struct span name = scope, group = item->line, domain = item->domain;
+
+	if (span_is_equal(span_cut(&name, ':'), SPAN_LITERAL("line")))
+		return span_is_equal(span_cut(&group, '/'), name);
+	if (span_has_prefix_nocase(name, "route:"))
+		name = span_from(name, 6);
+	if (span_has_prefix_nocase(name, "*.")) {
+		name = span_from(name, 1);
+		if (domain.n > name.n)
+			domain = span_from(domain, domain.n - name.n);
+	}
+	return span_is_equal_nocase(name, domain);
+}
+
+const char *tool_off_scope(struct tool *tool, const struct item *item)
+{
+	const json_t *scope;
+	size_t i;
+
+	if (is_off(tool))
+		return "";
+	json_array_foreach(tool->off, i, scope)
+	{
+		const char *text = json_string_value(scope);
+
+		if (text && is_in_scope(span_of(text), item))
+			return text;
+	}
+	return NULL;
 }

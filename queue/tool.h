@@ -52,6 +52,7 @@ struct tool {
 	struct source *source;
 	uint64_t now_s;
 	enum tool_outbound outbound;
+	json_t *off; /* array: what is not sent though outbound is on */
 };
 
 /* The commands. Each returns the exit status. */
@@ -66,11 +67,12 @@ int tool_verify(struct tool *tool);
 /* Say on stderr what went wrong; EXIT_PROBLEM. */
 int tool_fail(const char *what, const struct outcome *why);
 
-/* Whether mail is being sent at all: asked of the runner once. An answer that
- * does not come counts as yes. */
-bool tool_is_outbound_off(struct tool *tool);
-/* The "outbound" of one status object of the runner: 0 off, 1 on, -1 not
- * said. */
-int tool_read_status(struct span json);
+/* The part of outbound mail that the item belongs to and that is off: "" all,
+ * "line:NAME", "destination:NAME"; NULL: none. Asked of the supervisor once; an
+ * answer that does not come counts as on. */
+const char *tool_off_scope(struct tool *tool, const struct item *item);
+/* Take note of one status object: the "outbound" of it, 0 off, 1 on, -1 not
+ * said; what of it is off goes into tool->off. */
+int tool_read_status(struct tool *tool, struct span json);
 
 #endif

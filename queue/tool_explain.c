@@ -115,7 +115,11 @@ static struct prospect prospect_of(const struct view *view)
 	default:
 		break;
 	}
-	if (strcmp(view->cause, "outbound-off") == 0)
+	if (view->off && *view->off)
+		return (struct prospect){
+			"outbound is off for its line or destination", NULL
+		};
+	if (view->off)
 		return (struct prospect){ "outbound is off: nothing is sent",
 			"outpost outbound on" };
 	return (struct prospect){
@@ -125,23 +129,35 @@ static struct prospect prospect_of(const struct view *view)
 	};
 }
 
+/* The command that would end the wait; null when there is none. */
+static json_t *change_of(const struct view *view,
+    const struct prospect *prospect, struct buf *scratch)
+{
+	bool takes_id = prospect->change &&
+			strncmp(prospect->change, "outpost queue", 13) == 0;
+	struct span name = span_of(view->off), kind = span_cut(&name, ':');
+
+	if (name.n > 0)
+		return json_string(
+		    format(scratch, "outpost outbound on --%s %s",
+			text_safe(kind), text_safe(name)));
+	if (!prospect->change)
+		return json_null();
+	return json_string(format(scratch, "%s%s%s", prospect->change,
+	    takes_id ? " " : "", takes_id ? id_text(view->item->message) : ""));
+}
+
 static json_t *next_of(
     struct tool *tool, const struct view *view, struct buf *scratch)
 {
 	struct prospect prospect = prospect_of(view);
-	bool takes_id = prospect.change &&
-			strncmp(prospect.change, "outpost queue", 13) == 0;
 	json_t *when = view->next_try_s > tool->now_s
 			   ? json_time(view->next_try_s)
 			   : json_null();
-	json_t *change =
-	    prospect.change ? json_string(format(scratch, "%s%s%s",
-				  prospect.change, takes_id ? " " : "",
-				  takes_id ? id_text(view->item->message) : ""))
-			    : json_null();
 
 	return json_pack("{ss so so so}", "what", prospect.what, "when", when,
-	    "change", change, "gives_up", json_time(view->expires_s));
+	    "change", change_of(view, &prospect, scratch), "gives_up",
+	    json_time(view->expires_s));
 }
 
 static json_t *story_of(

@@ -14,7 +14,7 @@ static const char *cause_text(struct span cause)
 	return word;
 }
 
-static const char *cause_of(struct tool *tool, const struct item *item)
+static const char *cause_of(const struct item *item, const char *off)
 {
 	switch (item->state) {
 	case STATE_HELD:
@@ -25,7 +25,7 @@ static const char *cause_of(struct tool *tool, const struct item *item)
 	case STATE_REPORTING:
 		return "";
 	case STATE_READY:
-		if (tool_is_outbound_off(tool))
+		if (off)
 			return "outbound-off";
 		break;
 	default:
@@ -40,9 +40,11 @@ struct view view_of(struct tool *tool, const struct item *item)
 {
 	struct view view = { .item = item,
 		.state = delivery_state_name(item->state),
-		.cause = cause_of(tool, item),
 		.expires_s = item->expires_at };
 
+	if (item->state == STATE_READY)
+		view.off = tool_off_scope(tool, item);
+	view.cause = cause_of(item, view.off);
 	if (item->next_try_ms != UINT64_MAX && item->state != STATE_ACTIVE)
 		view.next_try_s = item->next_try_ms / 1000;
 	if (view.expires_s == 0)

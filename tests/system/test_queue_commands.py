@@ -124,7 +124,11 @@ def test_outbound_destination(w):
     w.run("outbound", "off", "--destination", "route:good.example")
     one, two = w.send("o@good.example"), w.send("o@home.example")
     assert wait_until(lambda: not w.item(two), 5)
-    assert w.item(one)["state"] == "ready"
+    item = w.item(one)
+    assert item["state"] == "ready" and item["cause"] == "outbound-off", item
+    story = w.outpost.json("queue", "explain", one)[0]
+    assert story["next"]["change"] == \
+        "outpost outbound on --destination route:good.example", story
     assert "route:good.example" in w.run("status").stdout
     w.run("outbound", "on", "--destination", "route:good.example")
     assert wait_until(lambda: not w.item(one), 5)

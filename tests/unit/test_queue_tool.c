@@ -309,16 +309,60 @@ static void names_the_cause(void **state)
 	assert_string_equal(view_of(&off, &item).cause, "retry");
 }
 
-static void reads_the_runners_status(void **state)
+static int status_of(struct tool *tool, const char *json)
 {
+	return tool_read_status(tool, span_of(json));
+}
+
+static void reads_the_status(void **state)
+{
+	struct tool tool = { 0 };
+
 	(void)state;
-	assert_int_equal(
-	    tool_read_status(span_of("{\"outbound\":false,\"x\":1}")), 0);
-	assert_int_equal(tool_read_status(span_of("{\"outbound\":true}")), 1);
-	assert_int_equal(tool_read_status(span_of("{\"outbound\":0}")), -1);
-	assert_int_equal(tool_read_status(span_of("{}")), -1);
-	assert_int_equal(tool_read_status(span_of("[[[")), -1);
-	assert_int_equal(tool_read_status(span_of("")), -1);
+	assert_int_equal(status_of(&tool, "{\"outbound\":false,\"x\":1}"), 0);
+	assert_int_equal(status_of(&tool, "{\"outbound\":true}"), 1);
+	assert_int_equal(status_of(&tool, "{\"outbound\":0}"), -1);
+	assert_int_equal(status_of(&tool, "{}"), -1);
+	assert_int_equal(status_of(&tool, "[[["), -1);
+	assert_int_equal(status_of(&tool, ""), -1);
+	assert_null(tool.off);
+}
+
+/* Of what is off, the part that an item belongs to. */
+static void names_the_scope(void **state)
+{
+	static const struct {
+		const char *scope, *domain, *line;
+		bool is_off;
+	} cases[] = {
+		{ "destination:example.org", "example.org", "", true },
+		{ "destination:example.org", "other.example", "", false },
+		{ "destination:route:example.org", "example.org", "", true },
+		{ "destination:route:*.example.org", "a.example.org", "",
+		    true },
+		{ "destination:route:*.example.org", "example.org", "", false },
+		{ "line:bulk", "example.org", "bulk", true },
+		{ "line:bulk", "example.org", "bulk/3", true },
+		{ "line:bulk", "example.org", "default/3", false },
+		{ "line:bulk", "example.org", "", false },
+		{ "nonsense", "example.org", "", false },
+	};
+	struct item item = an_item();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tool tool = { .outbound = OUTBOUND_ON,
+			.off = json_pack("[s s]", "line:x", cases[i].scope) };
+		const char *scope;
+
+		item.domain = span_of(cases[i].domain);
+		item.line = span_of(cases[i].line);
+		scope = tool_off_scope(&tool, &item);
+		assert_int_equal(scope != NULL, cases[i].is_off);
+		if (scope)
+			assert_string_equal(scope, cases[i].scope);
+		json_decref(tool.off);
+	}
 }
 
 int main(void)
@@ -332,7 +376,8 @@ int main(void)
 		cmocka_unit_test(makes_foreign_text_safe),
 		cmocka_unit_test(writes_json_as_promised),
 		cmocka_unit_test(names_the_cause),
-		cmocka_unit_test(reads_the_runners_status),
+		cmocka_unit_test(reads_the_status),
+		cmocka_unit_test(names_the_scope),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
