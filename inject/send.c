@@ -12,6 +12,7 @@
 #include "common/utf8.h"
 #include "inject/caller.h"
 #include "inject/complete.h"
+#include "inject/hops.h"
 #include "inject/phrase.h"
 #include "inject/recipients.h"
 #include "inject/submit.h"
@@ -186,11 +187,29 @@ static int return_rest(struct draft *d)
 	return 0;
 }
 
+static int check_hops(struct draft *d)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < d->header.nfields; i++)
+		count += d->header.fields[i].kind == FIELD_RECEIVED;
+	if (count <= HOPS_MAX)
+		return 0;
+	outcome_perm(d->why, "5.4.6",
+	    "the message has been received %u times: a mail loop; find out "
+	    "which program sends it round",
+	    count);
+	return EX_UNAVAILABLE;
+}
+
 static int read_header(struct draft *d)
 {
+	int status;
+
 	while (!d->header.is_done) {
-		int status = read_some(d);
 		ptrdiff_t taken;
+
+		status = read_some(d);
 
 		if (status != 0)
 			return status;
@@ -202,7 +221,8 @@ static int read_header(struct draft *d)
 		if (d->is_at_end)
 			header_end(&d->header);
 	}
-	return return_rest(d);
+	status = check_hops(d);
+	return status ? status : return_rest(d);
 }
 
 /* --- recipients ----------------------------------------------------------- */

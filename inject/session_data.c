@@ -20,6 +20,8 @@ static const struct answer too_big = { 552, "5.3.4",
 	"the message is larger than SIZE allows" };
 static const struct answer endless = { 552, "5.3.4",
 	"far larger than SIZE allows" };
+static const struct answer loops = { 554, "5.4.6",
+	"the message has been received too often: a mail loop" };
 static const struct answer no_chunking = { 502, "5.5.1",
 	"BDAT is not available here" };
 
@@ -104,7 +106,8 @@ static void begin(struct smtp_session *s)
 
 static bool is_lost(const struct transaction *t)
 {
-	return t->datain.bad || t->is_too_big || t->refusal || t->is_spoiled;
+	return t->datain.bad || t->is_too_big || t->refusal || t->is_spoiled ||
+	       t->hops.count > HOPS_MAX;
 }
 
 /* What is refused is still read, up to a bound, and forgotten at once. */
@@ -126,6 +129,7 @@ static void take_text(struct smtp_session *s, struct span text)
 
 	if (text.n > s->settings->message_size - t->sent)
 		t->is_too_big = true;
+	hops_take(&t->hops, text);
 	if (!is_lost(t) && !t->number)
 		begin(s);
 	if (is_lost(t)) {
@@ -155,6 +159,8 @@ static void refuse_message(struct smtp_session *s)
 		smtp_refuse(s, &no_mail);
 	} else if (t->is_too_big) {
 		smtp_refuse(s, &too_big);
+	} else if (t->hops.count > HOPS_MAX) {
+		smtp_refuse(s, &loops);
 	} else {
 		smtp_say_outcome(s, t->refusal);
 	}

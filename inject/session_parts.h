@@ -4,6 +4,7 @@
 
 #include "inject/command.h"
 #include "inject/datain.h"
+#include "inject/hops.h"
 #include "inject/session.h"
 
 enum phase {
@@ -38,6 +39,7 @@ struct transaction {
 	unsigned refused_rcpts, excess_rcpts;
 	/* its text */
 	struct datain datain;
+	struct hops hops;
 	bool is_chunked, is_last_chunk;
 	bool is_spoiled; /* a chunk came out of order: refuse the others */
 	uint64_t chunk_left;

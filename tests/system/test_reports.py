@@ -257,6 +257,21 @@ def test_hostile(w):
     assert b"\n" not in r.raw.replace(b"\r\n", b"")
 
 
+def test_loop(w):
+    """What has been received a hundred times goes round in a circle."""
+    for n, is_taken in ((100, True), (101, False)):
+        text = "Received: by x\n" * n + SUBJECT + "\n" + BODY
+        done = w.outpost.sendmail(text, "-f", "a@sender.example", "--",
+                                  "loop@good.example")
+        assert done.returncode == (0 if is_taken else 69), done
+        try:
+            w.send("a@sender.example", ["loop@good.example"], text)
+            assert is_taken, "taken"
+        except smtplib.SMTPDataError as error:
+            assert not is_taken and error.smtp_code == 554, error
+            assert error.smtp_error.startswith(b"5.4.6"), error
+
+
 WILD_REPLIES = {
     "escape": b"550 5.7.1 \x1b[2J\x1b]0;owned\x07 gone\r\n",
     "latin": "550 5.7.1 Empf\u00e4nger unbekannt\r\n".encode("latin-1"),
@@ -399,7 +414,7 @@ def worlds(folder, stage):
     return [
         (first, [test_form, test_headers_only, test_large, test_8bit,
                  test_one_for_all, test_wishes, test_null_sender, test_double,
-                 test_mixed, test_hostile]),
+                 test_mixed, test_hostile, test_loop]),
         (life, [test_delay_then_end]),
         (count, [test_attempts, test_refusing_host, test_postmaster_gone]),
         (grow, [test_factor]),
