@@ -6,7 +6,8 @@ written down by the test; what it was told is kept for the test to look at.
     host.connections, host.messages       # what came
 
 Keys of a script: connect, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, BDAT, end
-(after the last octet), RSET, QUIT; also "offers", the EHLO keywords. A value is
+(after the last octet), RSET, QUIT; also "offers", the EHLO keywords, and
+"implicit": TLS from the first octet. A value is
 an answer: a text, or Answer for delays and drops; a list is used up one a
 time, its last stays; for RCPT a dict by local part.
 """
@@ -132,6 +133,8 @@ class Connection:
     # --- SMTP -------------------------------------------------------------
 
     def serve(self):
+        if self.host.script.get("implicit"):
+            self.start_tls()
         self.say(self.host.pick("connect", "220 scripted.example ESMTP"))
         while True:
             line = self.line()

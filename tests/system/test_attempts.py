@@ -25,9 +25,8 @@ STEPS = (PIPELINING, "8BITMIME")
 DEAD = None  # nobody listens there
 
 Case = collections.namedtuple(
-    "Case", "name hosts expect visits dns tls to check", defaults=["", "",
-                                                                   "", None,
-                                                                   None])
+    "Case", "name hosts expect visits dns tls to check literal",
+    defaults=["", "", "", None, None])
 
 
 def case(name, hosts, expect, visits=None, **more):
@@ -38,6 +37,10 @@ def case(name, hosts, expect, visits=None, **more):
     if isinstance(expect, str):
         expect = {"a": expect}
     return Case(name, hosts, expect, visits, **more)
+
+
+def domain_of(c):
+    return c.literal or f"{c.name}.{ZONE}"
 
 
 def in_clear(hosts):
@@ -94,6 +97,7 @@ CASES = [
     case("order-of-preference", [OK, OK], "delivered 2", "2",
          dns="{d} MX 20 h1.{d}\n{d} MX 10 h2.{d}\nh1.{d} A {ip1}\n"
              "h2.{d} A {ip2}"),
+    case("literal", [OK], "delivered 1", "1", literal="[127.0.240.1]"),
     # connection
     case("refused", [DEAD, OK], "delivered 2", "2"),
     case("refused-everywhere", [DEAD, DEAD], "deferred 4.4.1 connect"),
@@ -218,10 +222,6 @@ CASES = [
 ]
 
 
-def domain_of(c):
-    return f"{c.name}.{ZONE}"
-
-
 class Bounces:
     """Where the senders' mail goes: the statuses in the reports."""
 
@@ -297,6 +297,8 @@ def make_certificate(folder):
 def records_of(c, number):
     """The case's part of the zone."""
     ips = {f"ip{i}": f"127.0.{number}.{i}" for i in (1, 2, 3)}
+    if c.literal:
+        return ""
     if c.dns:
         return c.dns.format(d=c.name, **ips) + "\n"
     text = ""
@@ -307,6 +309,8 @@ def records_of(c, number):
 
 
 def open_hosts(stage, c, number):
+    if c.literal:
+        return {1: stage.host(c.literal.strip("[]"), c.hosts[0])}
     return {i: None if script is DEAD else
             stage.host(f"127.0.{number}.{i}", script)
             for i, script in enumerate(c.hosts, 1)}
@@ -417,7 +421,7 @@ def run_relays(suite, folder, stage):
         return "{ " + ", ".join(url(200, i, stage) for i in numbers) + " }"
 
     scripts = [DEAD, {"connect": Answer("421 busy", then=CLOSE)}, {}, {}, {},
-               {"MAIL": "550 5.7.1 no relaying"}]
+               {"MAIL": "550 5.7.1 no relaying"}, {"implicit": True}]
     hosts = {i: script if script is DEAD else
              stage.host(f"127.0.200.{i}", script)
              for i, script in enumerate(scripts, 1)}
@@ -447,6 +451,10 @@ def run_relays(suite, folder, stage):
          told(5, "[127.0.0.78]", "127.0.0.78")),
         ("relay-refuses-sender", "two@sender.example", "a@refused.example",
          "bounced 5.7.1", None),
+        ("smtps", "two@sender.example", "a@smtps.example", "delivered 7",
+         in_tls(7)),
+        ("smtps-to-a-plain-server", "two@sender.example", "a@plain.example",
+         "deferred 4.7.5 connect", None),
         ("all-relays-down", "two@sender.example", "a@down.example",
          "deferred 4.0.0 connect", None),
         ("relay-name-unknown", "two@sender.example", "a@typo.example",
@@ -473,6 +481,8 @@ route "viarelay.example" {{ relay = "other" }}
 route "grouped.example" {{ line = "group" }}
 route "refused.example" {{ servers = {servers(6, 3)} }}
 route "down.example" {{ servers = {servers(1, 2)} }}
+route "smtps.example" {{ servers = {{ "smtps://127.0.200.7:{stage.port}" }} }}
+route "plain.example" {{ servers = {{ "smtps://127.0.200.3:{stage.port}" }} }}
 route "typo.example" {{ servers = {{ "smtp://nowhere.{ZONE}:25" }} }}
 route "sender.example" {{ servers = {{ "smtp://127.0.250.2:{stage.port}" }} }}
 ''') as outpost:
