@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "queue/spool_parts.h"
 
-enum { STEP = 256 << 10, REPAIRS_MAX = 100000 };
+enum { STEP = 256 << 10 };
 
 struct repair {
 	struct spool *spool;
@@ -54,18 +54,42 @@ static int segment_compare(struct repair *r, uint64_t end)
 	return result;
 }
 
+/* The pages are in order. */
 static bool is_on_lost_page(const struct repair *r, const struct place *place)
 {
-	struct reader pages = reader_of(buf_span(&r->pages));
+	size_t low = 0, n = r->pages.len / 8, high = n;
 
-	while (pages.rest.n > 0) {
-		uint64_t page = get_u64(&pages);
+	while (low < high) {
+		size_t middle = (low + high) / 2;
 
-		if (page < place->offset + place->bytes &&
-		    place->offset < page + BATCH_ALIGN)
-			return true;
+		if (get_be64(r->pages.data + middle * 8) + BATCH_ALIGN >
+		    place->offset)
+			high = middle;
+		else
+			low = middle + 1;
 	}
-	return false;
+	return low < n &&
+	       get_be64(r->pages.data + low * 8) < place->offset + place->bytes;
+}
+
+static void id_note(struct repair *r, uint64_t id)
+{
+	size_t n = r->ids.len;
+
+	/* a message's claims and attempts often stand together */
+	if (n == 0 || get_be64(r->ids.data + n - 8) != id)
+		put_u64(&r->ids, id);
+}
+
+/* A report's record settled recipients of the message it is about, too. */
+static void about_note(struct repair *r, struct span contents)
+{
+	struct record_message x;
+	struct stored_message m;
+
+	if (record_message_get(contents, &x) == 0 &&
+	    stored_message_get(x.stored, &m) == 0 && m.nrefs > 0)
+		id_note(r, m.envelope.about);
 }
 
 static int repair_record(const struct record_head *head, struct span contents,
@@ -77,13 +101,13 @@ static int repair_record(const struct record_head *head, struct span contents,
 
 	if (!is_on_lost_page(r, place))
 		return 0;
-	if (head->type != RECORD_CHANGE) {
-		put_u64(&r->ids, head->message);
-		return 0;
-	}
-	if (record_change_get(contents, &change) == 0)
+	if (head->type != RECORD_CHANGE)
+		id_note(r, head->message);
+	else if (record_change_get(contents, &change) == 0)
 		while (change_target_next(&change, &t))
-			put_u64(&r->ids, t.message);
+			id_note(r, t.message);
+	if (head->type == RECORD_MESSAGE)
+		about_note(r, contents);
 	return 0;
 }
 
@@ -170,6 +194,8 @@ static int repair_now(struct repair *r, struct outcome *why)
 	if (journal_scan_segment(
 		s->journal, end, s->repair_end, &visitor, &end, why) < 0)
 		return -1;
+	if (r->pages.overflow || r->ids.overflow)
+		return outcome_temp(why, "4.3.0", "out of memory");
 	return r->ids.len > 0 ? messages_repair(r, why) : 0;
 }
 
@@ -181,8 +207,8 @@ void spool_repair(struct spool *s)
 	if (s->is_repairing)
 		return;
 	s->is_repairing = true;
-	buf_init(&r.pages, REPAIRS_MAX * 8);
-	buf_init(&r.ids, REPAIRS_MAX * 8);
+	buf_init(&r.pages, (size_t)1 << 30);
+	buf_init(&r.ids, (size_t)1 << 30);
 	if (!journal_find(s->journal, s->repair_segment) ||
 	    repair_now(&r, &why) == 0)
 		s->must_repair = false;
