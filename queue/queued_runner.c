@@ -230,6 +230,20 @@ static void put_off(struct keeper *keeper, const struct request *request,
 	    RCPT_DEFERRED, "the spool cannot read the message");
 }
 
+/* A report's claim is nobody's attempt: it ends, but not at once, or the runner
+ * would ask again at once. */
+static void give_back_later(struct keeper *keeper,
+    const struct request *request, const struct outcome *why)
+{
+	const struct request unclaim = { .kind = REQUEST_UNCLAIM,
+		.message = request->message,
+		.delivery = request->delivery };
+
+	log_warn("report-impossible", "id", id_text(request->message), "status",
+	    why->status, "why", why->detail, NULL);
+	group_keep(keeper, &unclaim);
+}
+
 static void give_job(struct keeper *keeper, struct request *request)
 {
 	enum claim_for claim_for = (enum claim_for)request->claim_for;
@@ -240,7 +254,10 @@ static void give_job(struct keeper *keeper, struct request *request)
 	if (spool_job(keeper->spool, request->message, request->delivery,
 		claim_for, &job, &fd, &why) < 0) {
 		send_gone(request->conn, request->id);
-		put_off(keeper, request, &why);
+		if (claim_for == CLAIM_REPORT)
+			give_back_later(keeper, request, &why);
+		else
+			put_off(keeper, request, &why);
 		return;
 	}
 	if (claims_add(&keeper->claims, &job, claim_for) < 0)

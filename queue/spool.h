@@ -112,7 +112,8 @@ size_t spool_waiting(struct spool *spool, uint64_t message,
 
 /* The job of a claimed delivery. Small bodies: content filled. Large: *fd is a
  * new read-only descriptor. For CLAIM_REPORT all recipients of the message
- * that await a report are listed. -1 with *why: the body cannot be read.
+ * that await a report are listed, and a body that cannot be read is left out
+ * (content empty). Else -1 with *why: the body cannot be read.
  * job_free releases it; content is borrowed until the next call. */
 int spool_job(struct spool *spool, uint64_t message, uint16_t delivery,
     enum claim_for claim_for, struct job *job, int *fd, struct outcome *why);

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/id.h"
+#include "common/log.h"
 #include "queue/spool_parts.h"
 
 /* --- Due ------------------------------------------------------------------ */
@@ -342,7 +344,15 @@ static int job_make(struct spool *s, struct job *job, enum claim_for claim_for,
 	job_texts(s, job, &m);
 	if (job_recipients(s, job, claim_for) < 0)
 		return outcome_temp(why, "4.3.0", "out of memory");
-	return job_body(s, job, &m, claim_for, fd, why);
+	if (job_body(s, job, &m, claim_for, fd, why) == 0)
+		return 0;
+	if (claim_for != CLAIM_REPORT)
+		return -1;
+	/* the sender is to know, though the original cannot be shown */
+	log_warn("report-without-original", "id", id_text(job->message), "why",
+	    why->detail, NULL);
+	job->content = (struct span){ NULL, 0 };
+	return 0;
 }
 
 int spool_job(struct spool *s, uint64_t message, uint16_t delivery,

@@ -22,7 +22,8 @@ int stage_ready(struct spool *s, struct outcome *why)
 		    why, "4.3.0", "the spool is open for reading");
 	if (s->is_doomed)
 		return outcome_temp(why, "4.3.0", "the index failed");
-	if (s->must_reindex && spool_reindex(s, why) < 0)
+	/* what others have staged goes first, or is refused by its commit */
+	if (s->must_reindex && s->batch.n == 0 && spool_reindex(s, why) < 0)
 		return -1;
 	rc = index_begin(s->index);
 	return rc == 0 ? 0 : outcome_index(why, rc);
