@@ -85,6 +85,13 @@ struct prospect {
 
 static struct prospect prospect_of(const struct view *view)
 {
+	if (view->off && *view->off)
+		return (struct prospect){
+			"outbound is off for its line or destination", NULL
+		};
+	if (view->off)
+		return (struct prospect){ "outbound is off: nothing is sent",
+			"outpost outbound on" };
 	switch (view->item->state) {
 	case STATE_ACTIVE:
 		return (struct prospect){ "a line is delivering it", NULL };
@@ -115,13 +122,6 @@ static struct prospect prospect_of(const struct view *view)
 	default:
 		break;
 	}
-	if (view->off && *view->off)
-		return (struct prospect){
-			"outbound is off for its line or destination", NULL
-		};
-	if (view->off)
-		return (struct prospect){ "outbound is off: nothing is sent",
-			"outpost outbound on" };
 	return (struct prospect){
 		"due: sent as soon as its destination takes mail and a line is "
 		"free",

@@ -24,16 +24,23 @@ static const char *cause_of(const struct item *item, const char *off)
 	case STATE_ACTIVE:
 	case STATE_REPORTING:
 		return "";
-	case STATE_READY:
-		if (off)
-			return "outbound-off";
-		break;
 	default:
 		break;
 	}
+	if (off)
+		return "outbound-off";
 	if (item->cause.n > 0)
 		return cause_text(item->cause);
 	return item->state == STATE_DEFERRED ? "retry" : "";
+}
+
+/* It would go now, if it may. */
+static bool is_due(const struct tool *tool, const struct item *item)
+{
+	return item->state == STATE_READY ||
+	       ((item->state == STATE_DEFERRED ||
+		    item->state == STATE_UNCERTAIN) &&
+		   item->next_try_ms / 1000 <= tool->now_s);
 }
 
 struct view view_of(struct tool *tool, const struct item *item)
@@ -42,7 +49,7 @@ struct view view_of(struct tool *tool, const struct item *item)
 		.state = delivery_state_name(item->state),
 		.expires_s = item->expires_at };
 
-	if (item->state == STATE_READY)
+	if (is_due(tool, item))
 		view.off = tool_off_scope(tool, item);
 	view.cause = cause_of(item, view.off);
 	if (item->next_try_ms != UINT64_MAX && item->state != STATE_ACTIVE)

@@ -10,7 +10,7 @@ struct view {
 	const struct item *item;
 	const char *state;
 	const char *cause;   /* a stable word, or "" */
-	const char *off;     /* READY: see tool_off_scope */
+	const char *off;     /* it is due: see tool_off_scope */
 	uint64_t next_try_s; /* UTC; 0: none is set */
 	uint64_t expires_s;  /* 0: never */
 };

@@ -298,6 +298,11 @@ static void names_the_cause(void **state)
 	(void)state;
 	item.state = STATE_READY;
 	assert_string_equal(view_of(&off, &item).cause, "outbound-off");
+	item.state = STATE_DEFERRED;
+	item.next_try_ms = (uint64_t)NOW * 1000;
+	assert_string_equal(view_of(&off, &item).cause, "outbound-off");
+	item.next_try_ms += 1000;
+	assert_string_equal(view_of(&off, &item).cause, "retry");
 	item.state = STATE_HELD;
 	item.next_try_ms = UINT64_MAX;
 	assert_string_equal(view_of(&off, &item).cause, "hold");
