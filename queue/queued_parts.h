@@ -29,7 +29,7 @@ struct transaction {
 	struct transaction *next;
 	uint64_t id;
 	struct incoming *incoming; /* NULL once staged */
-	uint64_t size_bytes, in_memory;
+	uint64_t size_bytes, envelope_bytes, in_memory;
 	uint64_t about; /* a report: about which message */
 	uint32_t uid, nrecipients;
 	uint8_t origin;

@@ -175,6 +175,19 @@ static struct transaction *transaction_new(
 	return t;
 }
 
+/* What the spool's copy takes, about: fifty thousand recipients are much more
+ * than a small body. */
+static uint64_t envelope_bytes(const struct envelope *e)
+{
+	uint64_t n = e->sender.n + e->envid.n + e->trace_head.n +
+		     e->trace_tail.n + e->nrefs * sizeof(*e->refs);
+
+	for (size_t i = 0; i < e->nrecipients; i++)
+		n += sizeof(e->recipients[i]) + e->recipients[i].address.n +
+		     e->recipients[i].orcpt.n;
+	return n;
+}
+
 static int begin(struct conn *conn, uint64_t id, struct envelope *e,
     struct transaction **link, struct outcome *why)
 {
@@ -192,6 +205,8 @@ static int begin(struct conn *conn, uint64_t id, struct envelope *e,
 		return -1;
 	}
 	*link = t;
+	t->in_memory = t->envelope_bytes = envelope_bytes(e);
+	conn->keeper->open_bytes += t->in_memory;
 	conn->nopen++;
 	return 0;
 }
@@ -239,7 +254,9 @@ static int add_data(struct conn *conn, struct transaction *t, struct span data,
 	if (spool_incoming_data(t->incoming, data, why) < 0)
 		return -1;
 	t->size_bytes += data.n;
-	t->in_memory = t->size_bytes <= INLINE_BODY_MAX ? t->size_bytes : 0;
+	t->in_memory = t->envelope_bytes;
+	if (t->size_bytes <= INLINE_BODY_MAX)
+		t->in_memory += t->size_bytes;
 	keeper->open_bytes += t->in_memory - before;
 	return 0;
 }

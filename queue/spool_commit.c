@@ -98,13 +98,14 @@ static int journal_failed(struct spool *s, struct outcome *why)
 	log_warn("spool-write-failed", "segment",
 	    log_text("%08x", journal_current(s->journal)->number), "error",
 	    why->detail, NULL);
-	commit_failed(s);
 	s->must_repair = true;
 	if (!s->is_repairing) {
 		s->repair_segment = journal_current(s->journal)->number;
 		s->repair_end = journal_at(s->journal);
 	}
+	/* before its large bodies go */
 	batch_forget(s);
+	commit_failed(s);
 	spool_repair(s);
 	return -1;
 }
@@ -162,8 +163,7 @@ static int commit_write(
 	if (rc == 0)
 		return 0;
 	if (journal_revoke(s->journal, head->offset) < 0)
-		log_warn("spool-revoke-failed", "segment",
-		    log_text("%08x", head->segment), NULL);
+		batch_forget(s);
 	return index_failed(s, rc, why);
 }
 

@@ -1,4 +1,4 @@
-/* After a failed write: what a report had settled. */
+/* After a failed write. */
 #include "tests/unit/spool_rig.c"
 
 static uint64_t report(struct rig *r, uint64_t about)
@@ -66,10 +66,60 @@ static void what_a_report_settled_stays_settled(void **state)
 	rig_end(&r);
 }
 
+/* A refused batch may be whole on the disk: its bodies go only when it cannot
+ * come back any more. */
+static struct {
+	const struct disk *disk;
+	struct rig *rig;
+	unsigned removed;
+} watched;
+
+static int watched_unlink(void *arg, const char *path)
+{
+	char next[128];
+
+	snprintf(
+	    next, sizeof(next), "%s/journal/00000002.seg", watched.rig->path);
+	assert_int_equal(sim_count(watched.rig->sim, next), 1);
+	watched.removed++;
+	return watched.disk->unlink(arg, path);
+}
+
+static void bodies_go_after_their_records(void **state)
+{
+	static char body[INLINE_BODY_MAX + 1];
+	struct recipient to = { .address = SPAN_LITERAL("x@y.example") };
+	struct envelope e = { .uid = 1, .recipients = &to, .nrecipients = 1 };
+	struct disk disk;
+	struct rig r;
+	uint64_t id;
+
+	(void)state;
+	rig_begin(&r, 1);
+	watched.disk = sim_disk(r.sim);
+	watched.rig = &r;
+	disk = *watched.disk;
+	disk.unlink = watched_unlink;
+	memset(body, 'b', sizeof(body));
+	assert_int_equal(
+	    rig_try_stage(&r, &e, (struct span){ body, sizeof(body) }, &id), 0);
+	r.spool->large.disk = &disk;
+	sim_fail_at(r.sim, 3, EIO, false); /* folder, write, sync */
+	assert_int_equal(spool_commit(r.spool, &r.why), -1);
+	sim_fail_at(r.sim, 0, 0, false);
+	assert_int_equal(watched.removed, 1);
+	r.spool->large.disk = watched.disk;
+	rig_kill(&r);
+	assert_int_equal(rig_count(&r), 0);
+	rig_verify(&r);
+	rig_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_report_settled_stays_settled),
+		cmocka_unit_test(bodies_go_after_their_records),
 	};
 
 	log_open("test", "/dev/null");
