@@ -5,9 +5,11 @@ import os
 import pathlib
 import pty
 import re
+import smtplib
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -481,6 +483,43 @@ def test_ledger(w):
     w.clean()
 
 
+def test_race(w):
+    """Two operators against the lines: each message has one fate."""
+    before = w.outpost.stats()
+    had = len(w.hosts[GOOD].messages)
+    is_over = threading.Event()
+
+    def operator(*commands):
+        while not is_over.is_set():
+            for command in commands:
+                w.outpost.command("queue", *command, "--sender",
+                                  "race@home.example", "--yes", check=False)
+
+    operators = [threading.Thread(target=operator, args=commands)
+                 for commands in ([["hold"], ["release"]],
+                                  [["retract"], ["retry"]])]
+    for o in operators:
+        o.start()
+    with smtplib.SMTP("127.0.0.1", w.outpost.port) as client:
+        for i in range(200):
+            client.sendmail("race@home.example", [f"race{i}@good.example"],
+                            f"Subject: {i}\n\nx\n")
+    is_over.set()
+    for o in operators:
+        o.join()
+    w.outpost.command("queue", "release", "--all", "--yes", check=False)
+    assert wait_until(lambda: not w.outpost.queue(), 10), w.outpost.queue()
+    after = w.outpost.stats()
+    delivered, retracted = (after[x] - before[x]
+                            for x in ("delivered", "retracted"))
+    print("       ", delivered, "delivered,", retracted, "retracted")
+    arrived = [m.rcpts[0] for m in w.hosts[GOOD].messages[had:]]
+    assert delivered + retracted == 200, (delivered, retracted)
+    assert len(arrived) == len(set(arrived)) == delivered, \
+        (len(arrived), delivered)
+    assert after["uncertain"] == before["uncertain"]
+
+
 def test_usage(w):
     """Exit codes of wrong calls."""
     for words, code in (
@@ -577,7 +616,7 @@ TESTS = [test_outbound_off, test_outbound_destination, test_outbound_line,
          test_fields, test_filters, test_show, test_lines, test_hold_release,
          test_hold_for, test_confirmation, test_retract, test_retry,
          test_bounce, test_mailq, test_reload, test_status, test_ledger,
-         test_usage, test_other_user, test_hostile_reply, test_not_running]
+         test_race, test_usage, test_other_user, test_hostile_reply, test_not_running]
 
 
 def main():
