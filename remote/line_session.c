@@ -56,10 +56,17 @@ static void on_server(struct line *l)
 	l->idle_ms = now_monotonic_ms();
 }
 
+/* In good order: what comes next is a first try again. */
+static void leave(struct line *l)
+{
+	dialogue_quit(&l->dialogue);
+	l->tries = 0;
+}
+
 static void on_timeout(struct line *l)
 {
 	if (pipeline_is_empty(&l->pipeline)) {
-		dialogue_quit(&l->dialogue);
+		leave(l);
 		return;
 	}
 	pipeline_timed_out(&l->pipeline);
@@ -102,7 +109,7 @@ static bool advance(struct line *l)
 	}
 	if (l->waiting.first && pipeline_is_used_up(&l->pipeline) &&
 	    pipeline_is_empty(&l->pipeline)) {
-		dialogue_quit(&l->dialogue);
+		leave(l);
 		return false;
 	}
 	return true;

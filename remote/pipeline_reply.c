@@ -130,7 +130,7 @@ static int apply_content(struct pipeline *p, const struct awaited *a)
 	}
 	buf_init(&text, REPLY_MAX);
 	reply_print(r, &text);
-	transaction_decide_all(
+	transaction_decide_taken(
 	    a->t, RCPT_DELIVERED, r->code, r->status, buf_span(&text));
 	buf_clear(&text);
 	return 0;

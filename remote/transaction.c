@@ -261,6 +261,16 @@ void transaction_decide_rcpt(struct transaction *t, size_t i,
 	decide(t, i, &s);
 }
 
+void transaction_decide_taken(struct transaction *t, enum rcpt_result result,
+    uint16_t code, const char *status, struct span text)
+{
+	struct rcpt_state s = state_of(t, result, code, status, text);
+
+	for (size_t i = 0; i < t->job.nrecipients; i++)
+		if (t->rcpts[i].stage == RCPT_TAKEN)
+			decide(t, i, &s);
+}
+
 void transaction_decide_all(struct transaction *t, enum rcpt_result result,
     uint16_t code, const char *status, struct span text)
 {

@@ -73,6 +73,10 @@ void transaction_take_rcpt(struct transaction *t, size_t i);
 void transaction_decide_rcpt(struct transaction *t, size_t i,
     enum rcpt_result result, uint16_t code, const char *status,
     struct span text);
+/* The same of those that the server has taken: one that a 421 left open stays
+ * so. */
+void transaction_decide_taken(struct transaction *t, enum rcpt_result result,
+    uint16_t code, const char *status, struct span text);
 /* The same of all that are not decided. */
 void transaction_decide_all(struct transaction *t, enum rcpt_result result,
     uint16_t code, const char *status, struct span text);

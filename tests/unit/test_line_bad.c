@@ -461,6 +461,48 @@ static void test_runner_talks_rubbish(void **state)
 	waitpid(d.server, &status, 0);
 }
 
+/* Answered for one recipient, 421 leaves it open though the others' message is
+ * taken: nobody has said yes for it. */
+static void test_421_to_one_of_two(void **state)
+{
+	static const char *const script[] = { BDAT_HELLO, "C?MAIL", "C?RCPT",
+		"C?RCPT", "C:BDAT 18 LAST", "B:" BODY,
+		"S:250 ok\r\n250 ok\r\n421 not now\r\n250 one", "E", NULL };
+	struct drive d;
+
+	(void)state;
+	drive_start(&d, script);
+	drive_session(&d, 1);
+	drive_deliver(&d, 1, "a@x.test b@x.test", BODY);
+	drive_end(&d);
+	drive_expect(&d, 1, "DT");
+	drive_expect_reply(&d, 0, "250 one");
+	finish(&d);
+}
+
+/* Connections that end in good order are no tries that failed. */
+static void test_many_connections(void **state)
+{
+	static const char *const once[] = { PLAIN_HELLO, STEPS, "C:QUIT", "E" };
+	enum { STEPS_ONCE = sizeof(once) / sizeof(*once), JOBS = 20 };
+	const char *script[JOBS * STEPS_ONCE + 1] = { NULL };
+	struct session session = { .messages = 1,
+		.localname = SPAN_LITERAL("line.test") };
+	struct drive d;
+
+	(void)state;
+	for (unsigned i = 0; i < JOBS; i++)
+		memcpy(script + i * STEPS_ONCE, once, sizeof(once));
+	drive_start(&d, script);
+	drive_session_with(&d, &session, 1);
+	for (unsigned i = 1; i <= JOBS; i++)
+		drive_deliver(&d, i, "a@x.test", BODY);
+	drive_end(&d);
+	for (unsigned i = 1; i <= JOBS; i++)
+		drive_expect(&d, i, "D");
+	finish(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +522,8 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_runner_lost),
 		cmocka_unit_test(test_runner_talks_rubbish),
+		cmocka_unit_test(test_421_to_one_of_two),
+		cmocka_unit_test(test_many_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
