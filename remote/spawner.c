@@ -85,6 +85,12 @@ static pid_t fork_line(
 	int fds[2], saved;
 	pid_t pid;
 
+	/* What is on its way to the runner, the line would inherit. */
+	wire_push(s->runner);
+	if (wire_queued(s->runner) > 0) {
+		errno = EAGAIN;
+		return -1;
+	}
 	if (make_room(s) < 0 || wire_pair(fds) < 0)
 		return -1;
 	pid = fork();

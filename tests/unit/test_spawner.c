@@ -206,12 +206,42 @@ static void test_bad_runner(void **state)
 	house_close(&house);
 }
 
+/* A line has no hold of another's socket, though both were asked for at once:
+ * it could speak to it as the runner, and keep it alive. */
+static void test_asked_at_once(void **state)
+{
+	struct house house;
+	struct message message;
+	struct buf payload;
+	int fds[3];
+
+	(void)state;
+	house_open(&house);
+	buf_init(&payload, 100);
+	put_span(&payload, SPAN_LITERAL("default"));
+	for (uint64_t i = 0; i < 3; i++)
+		wire_send(house.runner, MSG_LINE_START, i, buf_span(&payload));
+	buf_clear(&payload);
+	wire_flush(house.runner, deadline_in_ms(1000));
+	for (uint64_t i = 0; i < 3; i++) {
+		message = receive(house.runner, MSG_LINE_STARTED);
+		assert_int_equal(message.id, i);
+		fds[i] = message.fds[0];
+	}
+	for (uint64_t i = 0; i < 3; i++) {
+		close(fds[i]);
+		assert_int_equal(expect_ended(&house, i), 0);
+	}
+	house_close(&house);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delivery),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_bad_runner),
+		cmocka_unit_test(test_asked_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
