@@ -8,7 +8,10 @@ bool settle_is_reached(const struct result *result)
 	for (size_t i = 0; i < result->nrecipients; i++) {
 		const struct rcpt_outcome *o = &result->recipients[i];
 
-		if (o->result == RCPT_DELIVERED || o->result == RCPT_UNCERTAIN)
+		/* a failure without a reply: what the host offers rules the
+		 * message out */
+		if (o->result == RCPT_DELIVERED ||
+		    o->result == RCPT_UNCERTAIN || o->result == RCPT_FAILED)
 			return true;
 		if (o->code >= 400 && o->code != 421)
 			return true;

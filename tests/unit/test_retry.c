@@ -313,6 +313,22 @@ static void test_line_died(void **state)
 	assert_true(span_is_equal(a.cause, SPAN_LITERAL("line-died")));
 }
 
+/* What a host's greeting rules out was refused by that host: too large, 8-bit,
+ * an address it cannot take. No reply says so. */
+static void test_refused_here_is_reached(void **state)
+{
+	const struct rcpt_outcome big = { .result = RCPT_FAILED,
+		.status = "5.3.4" };
+	const struct rcpt_outcome lost = { .result = RCPT_DEFERRED,
+		.status = "4.4.1" };
+	struct result result = { .recipients = &big, .nrecipients = 1 };
+
+	(void)state;
+	assert_true(settle_is_reached(&result));
+	result.recipients = &lost;
+	assert_false(settle_is_reached(&result));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_untouched_costs_nothing),
 		cmocka_unit_test(test_bad_results),
 		cmocka_unit_test(test_line_died),
+		cmocka_unit_test(test_refused_here_is_reached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
