@@ -50,6 +50,8 @@ struct wire {
 	uint32_t watched;
 	bool is_paused, is_broken, is_closed, is_busy, is_freed;
 	bool refuses_fds;
+	size_t bound;	 /* queued bytes from which on the peer is not heard */
+	bool is_stalled; /* that many are queued */
 };
 
 static const struct wire_rule *rule_of(
@@ -251,9 +253,11 @@ static void watch(struct wire *wire, uint32_t events)
 
 static void watch_as_needed(struct wire *wire)
 {
-	watch(wire,
-	    (wire->is_paused ? 0 : EPOLLIN) |
-		(wire_queued(wire) > 0 && !wire->is_broken ? EPOLLOUT : 0));
+	/* A stalled peer's turn comes by EPOLLOUT, in a later round. */
+	bool has_output = wire_queued(wire) > 0 || wire->is_stalled;
+
+	watch(wire, (wire->is_paused || wire->is_stalled ? 0 : EPOLLIN) |
+			(has_output && !wire->is_broken ? EPOLLOUT : 0));
 }
 
 /* The reading side reports the end: shutdown makes it come at once. */
@@ -495,14 +499,20 @@ static void report_closed(struct wire *wire, const char *why)
 		wire->on_closed(wire, why, wire->arg);
 }
 
+static bool is_heard(struct wire *wire)
+{
+	if (wire->bound && wire_queued(wire) >= wire->bound)
+		wire->is_stalled = true;
+	return !wire->is_closed && !wire->is_paused && !wire->is_stalled;
+}
+
 /* Handle the frames at hand. false: the connection is over. */
 static bool handle_frames(struct wire *wire)
 {
 	struct message message;
 	int status;
 
-	while (!wire->is_closed && !wire->is_paused &&
-	       (status = take_frame(wire, &message)) <= 0) {
+	while (is_heard(wire) && (status = take_frame(wire, &message)) <= 0) {
 		if (status < 0) {
 			report_closed(wire, "sent what it may not send");
 			return false;
@@ -529,7 +539,7 @@ static void read_frames(struct wire *wire)
 
 	if (!handle_frames(wire))
 		return;
-	while (!wire->is_paused && budget > 0) {
+	while (is_heard(wire) && budget > 0) {
 		ptrdiff_t n = read_some(wire);
 
 		if (n < 0 && errno == EAGAIN)
@@ -548,18 +558,29 @@ static void read_frames(struct wire *wire)
 static void on_ready(int fd, uint32_t events, void *arg)
 {
 	struct wire *wire = arg;
+	bool was_stalled = wire->is_stalled;
 
 	(void)fd;
 	wire->is_busy = true;
 	if (events & EPOLLOUT)
 		wire_push(wire);
 	if (events & (EPOLLHUP | EPOLLERR))
-		wire->is_paused = false;
-	if (!wire->is_closed && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		wire->is_paused = wire->is_stalled = false;
+	if (was_stalled && wire_queued(wire) < wire->bound)
+		wire->is_stalled = false;
+	if (!wire->is_closed &&
+	    (events & (EPOLLIN | EPOLLHUP | EPOLLERR) || was_stalled))
 		read_frames(wire);
+	if (was_stalled || wire->is_stalled)
+		watch_as_needed(wire);
 	wire->is_busy = false;
 	if (wire->is_freed)
 		wire_free(wire);
+}
+
+void wire_bound(struct wire *wire, size_t bytes)
+{
+	wire->bound = bytes;
 }
 
 void wire_refuse_fds(struct wire *wire)
@@ -581,6 +602,8 @@ static void resume_deferred(void *arg)
 	wire_push(wire);
 	if (!wire->is_closed)
 		read_frames(wire);
+	if (wire->is_stalled)
+		watch_as_needed(wire);
 	wire->is_busy = false;
 	if (wire->is_freed)
 		wire_free(wire);

@@ -69,6 +69,10 @@ void wire_push(struct wire *wire);
  * cut off. For strangers, who could use up ours with half a frame. */
 void wire_refuse_fds(struct wire *wire);
 
+/* Hear the peer only while less than bytes are queued for it: who asks and does
+ * not read costs no more than that. 0: no such bound. */
+void wire_bound(struct wire *wire, size_t bytes);
+
 /* Stop and resume reading from the peer (back-pressure). */
 void wire_pause(struct wire *wire);
 void wire_resume(struct wire *wire);

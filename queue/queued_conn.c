@@ -53,6 +53,7 @@ static int identify(struct conn *conn)
 	wire_refuse_fds(conn->wire);
 	if (!is_local(conn))
 		return 0;
+	wire_bound(conn->wire, REPLY_QUEUE_MAX);
 	if (wire_peer(conn->wire, &conn->uid, &gid, &pid) < 0)
 		return -1;
 	conn->is_admin = is_admin(conn->keeper, conn->uid);

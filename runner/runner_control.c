@@ -10,7 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SCOPE_MAX = 1024, ACCEPT_PAUSE_MS = 1000 };
+enum {
+	SCOPE_MAX = 1024,
+	ACCEPT_PAUSE_MS = 1000,
+	REPLIES_MAX = 128 << 10, /* bytes that a client has not read */
+};
 
 static void send_empty(struct wire *wire, uint16_t type, uint64_t id)
 {
@@ -212,6 +216,7 @@ static void on_accept(int fd, uint32_t events, void *arg)
 	if (!client->wire)
 		return;
 	wire_refuse_fds(client->wire);
+	wire_bound(client->wire, REPLIES_MAX);
 	client->is_admin = wire_peer(client->wire, &uid, &gid, &pid) == 0 &&
 			   (uid == 0 || uid == getuid());
 }

@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPT_PAUSE_MS = 1000 };
+enum {
+	ACCEPT_PAUSE_MS = 1000,
+	REPLIES_MAX = 128 << 10, /* bytes that a client has not read */
+};
 
 static void answer_end(struct client *c, uint64_t id)
 {
@@ -348,6 +351,7 @@ static void on_connection(int listen_fd, uint32_t events, void *arg)
 	if (!c->wire)
 		return;
 	wire_refuse_fds(c->wire);
+	wire_bound(c->wire, REPLIES_MAX);
 	c->is_admin = is_admin(c->wire);
 }
 

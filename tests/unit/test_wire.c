@@ -211,6 +211,59 @@ static void test_pause_holds_the_sender_back(void **state)
 	free(bulk);
 }
 
+struct talk {
+	struct end asker, teller;
+	struct wire *wire;
+	size_t most; /* bytes queued for the asker */
+};
+
+enum { ANSWER_BYTES = 20000, QUESTIONS = 1000, BOUND = 50000 };
+
+static void answer(struct wire *wire, struct message *message, void *arg)
+{
+	static const char bulk[ANSWER_BYTES];
+	struct talk *talk = arg;
+
+	talk->teller.frames++;
+	wire_send(wire, BULK, message->id, (struct span){ bulk, sizeof(bulk) });
+	if (wire_queued(wire) > talk->most)
+		talk->most = wire_queued(wire);
+}
+
+static const struct wire_rule teller_rules[] = {
+	{ PING, 100, answer },
+	{ 0 },
+};
+
+/* Who does not read his answers is not heard; when he reads, all come. */
+static void test_unread_answers_stop_the_hearing(void **state)
+{
+	struct talk talk = { 0 };
+	struct loop *loop = loop_new();
+	struct timer timer = { 0 };
+	struct wire *asker;
+	int fds[2];
+
+	(void)state;
+	talk.asker.loop = talk.teller.loop = loop;
+	assert_int_equal(wire_pair(fds), 0);
+	asker = wire_new(loop, fds[0], "a", rules, on_closed, &talk.asker);
+	talk.wire = wire_new(loop, fds[1], "b", teller_rules, NULL, &talk);
+	wire_bound(talk.wire, BOUND);
+	wire_pause(asker);
+	for (int i = 1; i < QUESTIONS; i++)
+		wire_send(asker, PING, 1, SPAN_LITERAL("?"));
+	wire_send(asker, PING, UINT64_MAX, SPAN_LITERAL("?"));
+	loop_timer_set(loop, &timer, now_monotonic_ms() + 50, resume, asker);
+	run(&talk.asker);
+	assert_int_equal(talk.asker.frames, QUESTIONS);
+	assert_int_equal(talk.teller.frames, QUESTIONS);
+	assert_true(talk.most < BOUND + 2 * ANSWER_BYTES);
+	wire_free(asker);
+	wire_free(talk.wire);
+	loop_free(loop);
+}
+
 struct ticks {
 	struct loop *loop;
 	unsigned seen[64], count;
@@ -263,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_a_half_frame_and_an_end),
 		cmocka_unit_test(test_blocking_use),
 		cmocka_unit_test(test_pause_holds_the_sender_back),
+		cmocka_unit_test(test_unread_answers_stop_the_hearing),
 		cmocka_unit_test(test_timers_fire_in_order),
 	};
 
