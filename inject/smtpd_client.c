@@ -18,6 +18,7 @@ enum {
 	    60 * 60 * 1000, /* without a message accepted, and a
 			     * millisecond for each of its bytes */
 	GOODBYE_MS = 2000,
+	TLS_RECORD_BYTES = 16384, /* RFC 8446 section 5.1 */
 };
 
 static void on_ready(int fd, uint32_t events, void *arg);
@@ -133,13 +134,14 @@ static void use_input(struct client *c, char *data, size_t n)
 	}
 }
 
-/* Returns bytes, 0 at the end, -1 with errno. */
+/* Only with room for a whole record: of what stayed in the library, epoll would
+ * not tell. Returns bytes, 0 at the end, -1 with errno. */
 static ptrdiff_t read_tls(struct client *c, char *to, size_t size)
 {
 	size_t have = 0;
 	ptrdiff_t n = 1;
 
-	while (have < size && n > 0) {
+	while (size - have >= TLS_RECORD_BYTES && n > 0) {
 		n = tls_stream_read(c->tls, to + have, size - have);
 		if (n > 0)
 			have += (size_t)n;

@@ -19,7 +19,7 @@
 #include <sys/queue.h>
 
 enum {
-	LISTENERS_MAX = 64,
+	LISTENERS_MAX = 256, /* as in the supervisor */
 	INPUT_BYTES = 65536,
 	KEEPER_HIGH = 4 << 20, /* bytes queued: stop reading from clients */
 	KEEPER_LOW = 1 << 20,

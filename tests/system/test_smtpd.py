@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import signal
 import select
 import shutil
 import smtplib
@@ -569,6 +570,25 @@ class Tls(unittest.TestCase):
                 got += data
         self.assertEqual(len(re.findall(rb"queued as", got)), 20)
         self.assertIn(b"\r\n221 ", got)
+
+    def test_records_that_fill_the_buffer(self):
+        """What TLS holds back when our buffer is full is read as well."""
+        stage = self.stage("implicit")
+        text = (b"x" * 70 + b"\r\n") * 1850 + b".\r\n"
+        for size in (5000, 10000, 16383, 16384):
+            raw = socket.create_connection(("127.0.0.1", stage.ports[0]), 5)
+            with self.context.wrap_socket(raw) as tls:
+                tls.sendall(b"EHLO a\r\nMAIL FROM:<a@x.example>\r\n"
+                            b"RCPT TO:<b@y.example>\r\nDATA\r\n")
+                got = b""
+                while b"\r\n354 " not in got:
+                    got += tls.recv(65536)
+                # All of it is there when the listener begins to read.
+                os.kill(stage.process.pid, signal.SIGSTOP)
+                for at in range(0, len(text), size):
+                    tls.send(text[at:at + size])
+                os.kill(stage.process.pid, signal.SIGCONT)
+                self.assertIn(b"queued as", tls.recv(65536), size)
 
     def test_bad_key_stops_the_start(self):
         files = (f'tls = "starttls" certificate = "{self.cert}" '
