@@ -233,7 +233,9 @@ int loop_signal(struct loop *loop, int signo, loop_action *action, void *arg)
 	loop->on_signal[signo].action = action;
 	loop->on_signal[signo].arg = arg;
 	sigaddset(&loop->signals, signo);
-	if (sigprocmask(SIG_BLOCK, &loop->signals, NULL) < 0)
+	/* A signal that the caller ignored would never come. */
+	if (sigprocmask(SIG_BLOCK, &loop->signals, NULL) < 0 ||
+	    signal(signo, SIG_DFL) == SIG_ERR)
 		return -1;
 	loop->signal_fd = signalfd(
 	    loop->signal_fd, &loop->signals, SFD_CLOEXEC | SFD_NONBLOCK);

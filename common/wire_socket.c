@@ -64,6 +64,30 @@ int wire_connect(const char *path)
 	return fd;
 }
 
+/* Make place for a socket: whatever else is there is somebody's file. */
+static int remove_socket(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return -1;
+	}
+	return unlink(path);
+}
+
+/* With its mode from the start: chmod could be led elsewhere by a link. */
+static int bind_as(int fd, const struct sockaddr_un *name, unsigned mode)
+{
+	mode_t old = umask(~mode & 0777);
+	int status = bind(fd, (const struct sockaddr *)name, sizeof(*name));
+
+	umask(old);
+	return status;
+}
+
 int wire_listen(const char *path, unsigned mode)
 {
 	struct sockaddr_un name;
@@ -74,10 +98,8 @@ int wire_listen(const char *path, unsigned mode)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return close_keeping_errno(fd);
-	if (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
-	    chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0)
+	if (remove_socket(path) < 0 || bind_as(fd, &name, mode) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return close_keeping_errno(fd);
 	return fd;
 }

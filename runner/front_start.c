@@ -13,6 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Nothing that a caller has open is held for as long as a server lives. */
+static void let_go_of_descriptors(void)
+{
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+}
+
 int front_run(struct front *f, int argc, char **argv)
 {
 	struct supervisor_options options = { .ready_fd = -1 };
@@ -21,6 +27,7 @@ int front_run(struct front *f, int argc, char **argv)
 	if (status)
 		return status - 1;
 	options.file = f->file;
+	let_go_of_descriptors();
 	return supervisor_run(&options);
 }
 
@@ -74,7 +81,10 @@ int front_start(struct front *f, int argc, char **argv)
 
 	if (status)
 		return status - 1;
+	let_go_of_descriptors();
 	/* The background has another working folder. */
+	if (!f->file)
+		f->file = getenv("OUTPOST_CONF");
 	if (f->file && realpath(f->file, absolute))
 		f->file = absolute;
 	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {

@@ -209,8 +209,10 @@ static void take_over(struct supervisor *s, struct conf *fresh)
 	for (int role = 0; role < PROGRAMS; role++) {
 		struct program *p = &s->programs[role];
 
-		if (p->wire && role != ROLE_SMTPD)
-			program_send_conf(p);
+		if (!p->wire || role == ROLE_SMTPD)
+			continue;
+		p->is_renewing = true;
+		program_send_conf(p);
 	}
 	renew_smtpd(s);
 	log_event("reloaded", "file", fresh->file, NULL);

@@ -36,6 +36,7 @@ struct program {
 	struct timer timer; /* restart, or kill */
 	uint64_t started_ms, backoff_ms;
 	unsigned restarts;
+	bool is_renewing; /* has a new configuration: may end for it */
 	char note[200];
 };
 

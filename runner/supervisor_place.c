@@ -4,6 +4,7 @@
 
 #include "common/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,6 +55,33 @@ static int open_folder(const char *what, const char *path)
 	return fd;
 }
 
+static bool is_empty(int fd)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+	int found = 0;
+
+	if (!folder) {
+		if (copy >= 0)
+			close(copy);
+		return false;
+	}
+	while ((entry = readdir(folder)) != NULL)
+		found += strcmp(entry->d_name, ".") != 0 &&
+			 strcmp(entry->d_name, "..") != 0;
+	closedir(folder);
+	return found == 0;
+}
+
+/* Only an empty folder becomes a spool: any other is in use for something. */
+static bool is_spool(int fd)
+{
+	return faccessat(fd, "outpost.lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       faccessat(fd, "journal", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       is_empty(fd);
+}
+
 /* A folder of another user is not taken over: he could have planted anything
  * in it. */
 static int own_spool(const char *path, int fd)
@@ -75,6 +103,9 @@ static int own_spool(const char *path, int fd)
 		    st.st_uid, uid);
 		return complain("spool", path, why);
 	}
+	if (!is_spool(fd))
+		return complain("spool", path,
+		    "is not empty and no spool: choose another folder");
 	if (st.st_uid != uid && fchown(fd, uid, gid) < 0)
 		return complain("spool", path, strerror(errno));
 	if (fchmod(fd, 0700) < 0)
@@ -90,12 +121,22 @@ static void read_pid(int fd, char *text, size_t size)
 	text[strspn(text, "0123456789")] = '\0';
 }
 
-/* The lock's descriptor, or -1 after a complaint. */
+static int write_pid(int fd)
+{
+	char pid[20];
+	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	return ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) == n ? 0
+									   : -1;
+}
+
+/* The lock's descriptor, or -1 after a complaint. Who can read a file can lock
+ * it: so nobody else can. */
 static int lock(
     const char *what, const char *path, int folder, const char *name)
 {
 	int fd = openat(
-	    folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	    folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char pid[20], why[80];
 
 	if (fd < 0)
@@ -107,9 +148,7 @@ static int lock(
 		close(fd);
 		return complain(what, path, why);
 	}
-	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 ||
-	    pwrite(fd, pid, strlen(pid), 0) != (ssize_t)strlen(pid)) {
+	if (write_pid(fd) < 0) {
 		complain(what, path, strerror(errno));
 		close(fd);
 		return -1;
@@ -125,9 +164,25 @@ static int own_runtime(const char *path, int fd)
 		return complain("runtime", path, strerror(errno));
 	if (st.st_uid != geteuid())
 		return complain("runtime", path, "belongs to another user");
-	if (fchmod(fd, 0755) < 0)
-		return complain("runtime", path, strerror(errno));
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return complain("runtime", path,
+		    "others may write to it: choose another folder, or chmod "
+		    "755 it");
 	return 0;
+}
+
+/* For whoever looks for it there; no lock. */
+static int save_pid(const char *path, int folder)
+{
+	int fd = openat(folder, "outpost.pid",
+	    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int status = fd < 0 || write_pid(fd) < 0
+			 ? complain("runtime", path, strerror(errno))
+			 : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return status;
 }
 
 static int make_runtime(struct supervisor *s)
@@ -138,7 +193,11 @@ static int make_runtime(struct supervisor *s)
 	if (fd < 0)
 		return -1;
 	if (own_runtime(path, fd) == 0)
-		s->runtime_lock = lock("runtime", path, fd, "outpost.pid");
+		s->runtime_lock = lock("runtime", path, fd, "outpost.lock");
+	if (s->runtime_lock >= 0 && save_pid(path, fd) < 0) {
+		close(s->runtime_lock);
+		s->runtime_lock = -1;
+	}
 	close(fd);
 	return s->runtime_lock < 0 ? -1 : 0;
 }
@@ -171,15 +230,15 @@ static void remove_from_runtime(struct supervisor *s, const char *name)
 
 void places_leave(struct supervisor *s)
 {
-	static const char *const sockets[] = { "submit.sock", "queue.sock",
-		"runner.sock", "outpost.sock" };
+	static const char *const files[] = { "submit.sock", "queue.sock",
+		"runner.sock", "outpost.sock", "outpost.pid" };
 
 	if (s->spool_lock >= 0)
 		close(s->spool_lock);
 	if (s->runtime_lock < 0)
 		return;
-	for (size_t i = 0; i < sizeof(sockets) / sizeof(*sockets); i++)
-		remove_from_runtime(s, sockets[i]);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		remove_from_runtime(s, files[i]);
 	/* Emptied, not removed: a lock lives on its inode. */
 	(void)!ftruncate(s->runtime_lock, 0);
 	close(s->runtime_lock);

@@ -260,6 +260,7 @@ static int spawn(struct program *p, int control)
 	posix_spawn_file_actions_addopen(
 	    &actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, control, CONTROL_FD);
+	posix_spawn_file_actions_addclosefrom_np(&actions, CONTROL_FD + 1);
 	error =
 	    posix_spawn(&p->pid, path, &actions, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -273,7 +274,13 @@ static int spawn(struct program *p, int control)
 
 static void on_restart(void *arg)
 {
-	program_start(arg);
+	struct program *p = arg;
+
+	/* A reload may have taken away what it was for. */
+	if (program_is_wanted(p->supervisor, p->role))
+		program_start(p);
+	else
+		p->state = PROGRAM_DOWN;
 }
 
 static void restart_later(struct program *p)
@@ -306,6 +313,7 @@ static bool exec_program(struct program *p)
 
 	p->started_ms = now_monotonic_ms();
 	p->note[0] = '\0';
+	p->is_renewing = false;
 	if (wire_pair(fds) < 0) {
 		start_failed(p, "socketpair");
 		return false;
@@ -329,6 +337,7 @@ static bool exec_program(struct program *p)
 
 void program_start(struct program *p)
 {
+	loop_timer_cancel(p->supervisor->loop, &p->timer);
 	if (!exec_program(p))
 		return;
 	provide_first(p);
@@ -369,6 +378,8 @@ void program_stop(struct program *p, uint32_t grace_ms)
 	put_u32(&payload, grace_ms);
 	wire_send(p->wire, MSG_STOP, 0, buf_span(&payload));
 	buf_clear(&payload);
+	loop_timer_set(p->supervisor->loop, &p->timer,
+	    now_monotonic_ms() + grace_ms + LINGER_MS, on_linger, p);
 }
 
 void program_kill(struct program *p)
@@ -401,7 +412,7 @@ static void log_death(const struct program *p, int status)
 static void bury(struct program *p, int status)
 {
 	struct supervisor *s = p->supervisor;
-	bool was_starting = p->state == PROGRAM_STARTING;
+	enum program_state was = p->state;
 
 	log_death(p, status);
 	p->pid = 0;
@@ -413,14 +424,17 @@ static void bury(struct program *p, int status)
 		supervisor_program_down(s);
 		return;
 	}
-	if (was_starting && !s->was_ready && WIFEXITED(status) &&
+	if (was == PROGRAM_STARTING && !s->was_ready && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == EXIT_CONFIGURATION) {
 		p->state = PROGRAM_DOWN;
 		s->status = 78;
 		supervisor_stop(s);
 		return;
 	}
-	restart_later(p);
+	if (status == 0 && (was == PROGRAM_STOPPING || p->is_renewing))
+		program_start(p);
+	else
+		restart_later(p);
 }
 
 void programs_reap(void *supervisor)
