@@ -11,7 +11,7 @@ root=$(dirname "$0")/..
 if [ "$1" = --remove ]; then
 	dest=$2 prefix=$3
 	for c in $commands; do rm -f "$dest$prefix/sbin/$c"; done
-	rm -rf "$dest$prefix/lib/outpost"
+	rm -rf "$dest$prefix/lib/outpost" "$dest$prefix/share/outpost"
 	for page in "$root"/man/*; do
 		name=${page##*/}
 		rm -f "$dest$prefix/share/man/man${name##*.}/$name"
