@@ -2,9 +2,9 @@
 import os
 import pathlib
 import re
-import signal
 import select
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
