@@ -1,6 +1,7 @@
 /* stop, reload, outbound and log: changes over the control socket. */
 #include "runner/front.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <stdio.h>
 
@@ -56,6 +57,17 @@ int front_reload(struct front *f, int argc, char **argv)
 
 /* --- outbound ------------------------------------------------------------- */
 
+/* Domains are kept in lower case; names of relays and routes as written. */
+static void put_scope(struct buf *scope, const char *kind, const char *name)
+{
+	bool is_domain = strcmp(kind, "destination") == 0 && !strchr(name, ':');
+
+	buf_printf(scope, "%s:", kind);
+	for (; *name; name++)
+		buf_putc(scope,
+		    is_domain ? (char)tolower((unsigned char)*name) : *name);
+}
+
 static int send_outbound(
     struct front *f, bool on, const char *kind, const char *name)
 {
@@ -65,7 +77,7 @@ static int send_outbound(
 	buf_init(&scope, 1024);
 	buf_init(&payload, 2048);
 	if (kind)
-		buf_printf(&scope, "%s:%s", kind, name);
+		put_scope(&scope, kind, name);
 	put_u8(&payload, on);
 	put_span(&payload, buf_span(&scope));
 	status = request(f, MSG_DO_OUTBOUND, buf_span(&payload), ANSWER_MS);

@@ -47,7 +47,7 @@ static bool choose_place(struct intake *in, uint64_t now)
 		return true;
 	if (!in->is_wanted && now < in->due_at)
 		return false;
-	if (now < in->read_at + READ_PAUSE_MS && now >= in->read_at)
+	if (now < in->read_at + READ_PAUSE_MS)
 		return false;
 	in->is_wanted = false;
 	in->due_at = UINT64_MAX;
@@ -60,9 +60,20 @@ static bool choose_place(struct intake *in, uint64_t now)
 	return true;
 }
 
+/* Pauses are not for as long as the clock was set back. */
+static void check_clock(struct intake *in, uint64_t now)
+{
+	if (now >= in->read_at)
+		return;
+	in->read_at = now > READ_PAUSE_MS ? now - READ_PAUSE_MS : 0;
+	if (in->sweep_at > now + SWEEP_MS)
+		in->sweep_at = now + SWEEP_MS;
+}
+
 bool intake_read(struct intake *in, uint64_t now, size_t in_memory,
     struct schedule *s, struct due_query *query)
 {
+	check_clock(in, now);
 	if (in->is_reading)
 		return false;
 	if (in->is_refill) {
@@ -111,6 +122,11 @@ void intake_end(struct intake *in, uint64_t next_due_ms, bool has_more)
 void intake_want(struct intake *in)
 {
 	in->is_wanted = true;
+}
+
+void intake_sweep_now(struct intake *in)
+{
+	in->sweep_at = 0;
 }
 
 void intake_sweep_soon(struct intake *in, uint64_t now)

@@ -45,6 +45,8 @@ void intake_waiting(struct intake *in, const struct waiting *w, bool is_new);
 void intake_end(struct intake *in, uint64_t next_due_ms, bool has_more);
 /* MSG_MORE_DUE, MSG_CHANGED. */
 void intake_want(struct intake *in);
+/* All is to be read again at once. */
+void intake_sweep_now(struct intake *in);
 /* A claim was not to be had though the index said so: look at all again. */
 void intake_sweep_soon(struct intake *in, uint64_t now);
 /* Something comes due then. */

@@ -205,11 +205,22 @@ static void on_run(struct child *child)
 	    runner->loop, &runner->wake, now_monotonic_ms(), on_wake, runner);
 }
 
+/* Relayed mail of one domain stands among that of others: what waits is read
+ * again, before it could go the way of a destination that had been stopped. */
+bool runner_outbound(struct runner *runner, struct span scope, bool on)
+{
+	if (span_has_prefix_nocase(scope, "destination:")) {
+		schedule_forget_waiting(runner->schedule);
+		intake_sweep_now(&runner->intake);
+	}
+	return schedule_outbound(runner->schedule, scope, on);
+}
+
 static void on_outbound(struct child *child, bool on, struct span scope)
 {
 	struct runner *runner = child->state;
 
-	if (!schedule_outbound(runner->schedule, scope, on))
+	if (!runner_outbound(runner, scope, on))
 		log_warn("outbound-unknown", "scope", log_escape(scope), NULL);
 	else
 		log_event("outbound", "scope",

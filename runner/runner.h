@@ -49,6 +49,7 @@ struct runner {
 	unsigned nchanged;
 	uint64_t changed_ms;
 	TAILQ_HEAD(, wake) wakes; /* the first is being asked for */
+	size_t nwakes;
 	struct cursor waking;
 	bool is_running, is_stopping, is_waking;
 	struct buf scratch;
@@ -58,6 +59,8 @@ struct runner {
 int runner_main(int argc, char **argv);
 uint64_t runner_utc_ms(void);
 uint64_t runner_random(struct runner *runner);
+/* False: unknown scope. */
+bool runner_outbound(struct runner *runner, struct span scope, bool on);
 /* When stopping: nothing is left to wait for? */
 void runner_check_stopped(struct runner *runner);
 

@@ -126,7 +126,7 @@ static void on_outbound(struct wire *wire, struct message *message, void *arg)
 		    "only root and Outpost's own user may do this");
 		return;
 	}
-	if (!schedule_outbound(client->runner->schedule, scope, on)) {
+	if (!runner_outbound(client->runner, scope, on)) {
 		fail(client, message->id, "5.5.4",
 		    "no such line group or destination");
 		return;

@@ -7,6 +7,7 @@
 #include "runner/lines.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -60,6 +61,21 @@ void keeper_read(struct runner *runner)
 	    buf_span(&runner->scratch));
 }
 
+/* Its domain is stopped, wherever it would go: it waits there, without a way.*/
+static struct destination *find_stopped(
+    struct runner *runner, const struct waiting *w, const struct route *route)
+{
+	char name[512];
+	bool is_new;
+
+	if (!route->servers ||
+	    !schedule_is_destination_off(runner->schedule, w->domain))
+		return NULL;
+	snprintf(name, sizeof(name), "%.*s", (int)w->domain.n, w->domain.p);
+	return schedule_destination(
+	    runner->schedule, name, route->connections, &is_new);
+}
+
 /* The destination with its way, made when it is new. */
 static struct destination *find_destination(
     struct runner *runner, const struct waiting *w, size_t *group)
@@ -76,6 +92,9 @@ static struct destination *find_destination(
 		return NULL;
 	}
 	*group = route.group;
+	d = find_stopped(runner, w, &route);
+	if (d)
+		return d;
 	d = schedule_destination(
 	    runner->schedule, route.key, route.connections, &is_new);
 	if (d && !d->owned)
@@ -387,20 +406,40 @@ static void drop_wake(struct runner *runner)
 	struct wake *wake = TAILQ_FIRST(&runner->wakes);
 
 	TAILQ_REMOVE(&runner->wakes, wake, entry);
+	runner->nwakes--;
 	free(wake);
 	runner->waking = (struct cursor){ 0 };
+}
+
+/* Each costs the keeper a walk through its index: none twice, but for the one
+ * that is under way, and not without end. */
+static bool is_wake_waiting(
+    const struct runner *runner, const char *domain, const char *cause)
+{
+	const struct wake *wake = TAILQ_FIRST(&runner->wakes);
+
+	while (wake && (wake = TAILQ_NEXT(wake, entry)))
+		if (wake->cause == cause && strcmp(wake->domain, domain) == 0)
+			return true;
+	return false;
 }
 
 static void add_wake(
     struct runner *runner, const char *domain, const char *cause)
 {
-	struct wake *wake = malloc(sizeof(*wake) + strlen(domain) + 1);
+	struct wake *wake;
 
+	if (is_wake_waiting(runner, domain, cause))
+		return;
+	wake = runner->nwakes < WAKES_MAX
+		   ? malloc(sizeof(*wake) + strlen(domain) + 1)
+		   : NULL;
 	if (!wake)
 		return; /* its mail comes at its own time then */
 	wake->cause = cause;
 	memcpy(wake->domain, domain, strlen(domain) + 1);
 	TAILQ_INSERT_TAIL(&runner->wakes, wake, entry);
+	runner->nwakes++;
 }
 
 void keeper_wake(struct runner *runner, const struct destination *d)

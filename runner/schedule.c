@@ -374,6 +374,19 @@ void schedule_drop_all(struct schedule *s, uint64_t now)
 	table_each(&s->deliveries, drop_one, s);
 }
 
+static void forget_if_waiting(struct table_link *link, void *arg)
+{
+	struct delivery *d = TABLE_OF(link, struct delivery, link);
+
+	if (d->phase == PHASE_WAITING)
+		schedule_forget(arg, 0, d);
+}
+
+void schedule_forget_waiting(struct schedule *s)
+{
+	table_each(&s->deliveries, forget_if_waiting, s);
+}
+
 static void free_destination(struct table_link *link, void *arg)
 {
 	destination_free(arg, TABLE_OF(link, struct destination, link));

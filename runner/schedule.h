@@ -248,6 +248,9 @@ void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d);
 
 /* Operator: "" all, "line:NAME", "destination:NAME". False: unknown scope. */
 bool schedule_outbound(struct schedule *s, struct span scope, bool on);
+bool schedule_is_destination_off(const struct schedule *s, struct span name);
+/* What waits for a line is forgotten, to be read and routed anew. */
+void schedule_forget_waiting(struct schedule *s);
 /* Nothing new is started; sessions end after what is in flight. */
 void schedule_stop(struct schedule *s);
 /* The keeper is gone: forget all deliveries. Lines must be lost before. */

@@ -24,6 +24,15 @@ static struct destination *find(
 	return NULL;
 }
 
+bool schedule_is_destination_off(const struct schedule *s, struct span name)
+{
+	const struct destination *d =
+	    s->noff > 0 ? find(s, table_key(s->options.seed, name), name)
+			: NULL;
+
+	return d && d->is_off;
+}
+
 static struct destination *make(
     struct schedule *s, uint64_t key, const char *name)
 {
@@ -151,8 +160,10 @@ void destination_update(struct schedule *s, struct destination *d)
 	stock = d->health == HEALTH_DOWN && !d->has_no_stock ? 1 : 0;
 	LIST_FOREACH(flow, &d->flows, of_destination)
 	flow_update(s, flow);
+	/* stopped mail is not put off or failed either */
 	set_refusing(s, d,
-	    (d->health == HEALTH_DOWN || d->health == HEALTH_DEAD) &&
+	    !s->is_off && !d->is_off &&
+		(d->health == HEALTH_DOWN || d->health == HEALTH_DEAD) &&
 		d->nwaiting > stock);
 }
 

@@ -4,6 +4,7 @@
 #include "runner/runner.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -520,6 +521,41 @@ static void test_stop_gives_claims_back(void **state)
 	keeper_hear(MSG_UNCLAIM);
 }
 
+static void outbound(bool on, const char *scope)
+{
+	put_u8(&out, on);
+	put_span(&out, span_of(scope));
+	say(supervisor, MSG_OUTBOUND, 0);
+}
+
+static bool is_silent(const struct wire *wire)
+{
+	struct pollfd p = { .fd = wire_fd(wire), .events = POLLIN };
+
+	return poll(&p, 1, 150) == 0;
+}
+
+/* What is at a relay for a domain that is stopped is no mail of the relay's,
+ * though it waited there already. */
+static void test_domain_off(void **state)
+{
+	(void)state;
+	outbound(false, "destination:example.com");
+	announce(MESSAGE_ID);
+	resolve();
+	assert_false(is_silent(spawner));
+	outbound(false, "destination:example.org");
+	assert_true(is_silent(resolver));
+	start_line();
+	announce(MESSAGE_ID);
+	assert_true(is_silent(line));
+	outbound(true, "destination:example.org");
+	announce(MESSAGE_ID);
+	hear(line, MSG_SESSION);
+	give_job(MESSAGE_ID, CLAIM_DELIVER);
+	hear(line, MSG_DELIVER);
+}
+
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -538,6 +574,7 @@ int main(void)
 		SCENE(test_no_hosts),
 		SCENE(test_report),
 		SCENE(test_stop_gives_claims_back),
+		SCENE(test_domain_off),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

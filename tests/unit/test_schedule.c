@@ -1,6 +1,8 @@
 /* The schedule, decision by decision. The long run is test_schedule_sim. */
 #include "runner/schedule.h"
 
+#include "runner/intake.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -478,6 +480,52 @@ static void test_outbound(void **state)
 	schedule_free(s);
 }
 
+/* What is stopped does not fail either. */
+static void test_off_refuses_nothing(void **state)
+{
+	struct outcome why;
+	struct decision x;
+
+	(void)state;
+	outcome_perm(&why, "5.1.2", "no such domain");
+	begin(1, 100);
+	add("a");
+	assert_true(schedule_next(s, now, &x));
+	assert_int_equal(x.kind, DECIDE_RESOLVE);
+	schedule_outbound(s, SPAN_LITERAL("destination:a"), false);
+	schedule_hosts(s, now, x.destination, &why, 60000);
+	expect_nothing();
+	schedule_outbound(s, SPAN_LITERAL("destination:a"), true);
+	schedule_outbound(s, SPAN_LITERAL(""), false);
+	expect_nothing();
+	schedule_outbound(s, SPAN_LITERAL(""), true);
+	expect(DECIDE_REFUSE);
+	schedule_free(s);
+}
+
+static void test_clock_set_back(void **state)
+{
+	enum { HOUR_MS = 3600000 };
+	struct due_query query;
+	struct intake in;
+
+	(void)state;
+	begin(1, 100);
+	now = 100 * HOUR_MS;
+	intake_init(&in, 1000);
+	intake_start(&in, now);
+	assert_true(intake_read(&in, now, 0, s, &query));
+	intake_end(&in, 0, false);
+	now -= HOUR_MS;
+	intake_due_at(&in, now + 60000);
+	assert_false(intake_read(&in, now, 0, s, &query));
+	assert_int_equal(intake_wake(&in, 0), now + 60000);
+	assert_true(intake_read(&in, now + 60000, 0, s, &query));
+	intake_end(&in, 0, false);
+	assert_in_range(intake_wake(&in, 0), now, now + SWEEP_MS);
+	schedule_free(s);
+}
+
 static void test_share_of_memory(void **state)
 {
 	enum added added = ADDED;
@@ -581,6 +629,8 @@ int main(void)
 		cmocka_unit_test(test_small_ones_get_a_line),
 		cmocka_unit_test(test_line_dies),
 		cmocka_unit_test(test_outbound),
+		cmocka_unit_test(test_off_refuses_nothing),
+		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_share_of_memory),
 		cmocka_unit_test(test_report_waits_a_little),
 		cmocka_unit_test(test_one_report_a_message),
