@@ -166,7 +166,6 @@ static int read_input(struct bs *bs)
 {
 	char bytes[READ_BYTES];
 	ssize_t n;
-	size_t used;
 
 	if (!wait_for_input()) {
 		smtp_end(bs->session, "4.4.2", "timeout");
@@ -178,11 +177,19 @@ static int read_input(struct bs *bs)
 	if (n <= 0)
 		return -1;
 	put_input(bs, (struct span){ bytes, (size_t)n });
-	if (bs->in.overflow)
-		return -1;
-	used = smtp_input(bs->session, bs->in.data, bs->in.len, now_utc());
+	return bs->in.overflow ? -1 : 0;
+}
+
+/* Bytes used: a session with many replies stops until they are written. */
+static size_t use_input(struct bs *bs)
+{
+	size_t used = 0;
+
+	if (bs->in.len > 0)
+		used =
+		    smtp_input(bs->session, bs->in.data, bs->in.len, now_utc());
 	buf_consume(&bs->in, used);
-	return 0;
+	return used;
 }
 
 static int serve(struct bs *bs)
@@ -191,7 +198,9 @@ static int serve(struct bs *bs)
 	for (;;) {
 		if (write_replies(bs) < 0)
 			return EX_IOERR;
-		if (smtp_is_over(bs->session) || read_input(bs) < 0)
+		if (smtp_is_over(bs->session))
+			break;
+		if (use_input(bs) == 0 && read_input(bs) < 0)
 			break;
 	}
 	return write_replies(bs) < 0 ? EX_IOERR : EX_OK;

@@ -274,6 +274,7 @@ static bool can_use_input(const struct client *c)
 static void step(struct client *c)
 {
 	size_t before;
+	bool was_blocked;
 
 	if (c->is_closing || c->is_handshaking) {
 		watch(c);
@@ -283,11 +284,12 @@ static void step(struct client *c)
 		before = c->in.len;
 		if (can_use_input(c))
 			use_input(c, c->in.data, c->in.len);
+		was_blocked = smtp_is_blocked(c->session);
 		if (write_replies(c) < 0) {
 			client_free(c);
 			return;
 		}
-	} while (c->in.len < before && can_use_input(c));
+	} while ((c->in.len < before || was_blocked) && can_use_input(c));
 	if (c->smtpd->is_stopping && smtp_is_idle(c->session))
 		smtp_end(c->session, "4.3.2", "closing down");
 	if (smtp_output(c->session)->len == 0) {

@@ -192,6 +192,16 @@ class Smtpd(unittest.TestCase):
         self.assertTrue(wait_until(lambda: stage.keeper.open == {}))
         self.assertLess(stage.memory(), 8 << 20)
 
+    def test_more_replies_than_are_held_back(self):
+        """The rest of the commands is used when the replies are written."""
+        stage = self.stage()
+        client = self.client(stage)
+        client.reply()
+        client.send(b"EHLO a\r\nMAIL FROM:<a@x.example>\r\n" +
+                    b"RCPT TO:<b@y.example>\r\n" * 990 + b"DATA\r\n")
+        codes = [client.reply()[0] for _ in range(993)]
+        self.assertEqual(codes, [250] * 992 + [354])
+
     def test_pipelined_messages_wait_for_the_keeper(self):
         stage = self.stage()
         stage.keeper.is_answering = False
@@ -644,6 +654,18 @@ class Bs(unittest.TestCase):
         self.assertEqual(envelope.sender, b"root@mx.example.com")
         self.assertEqual(envelope.uid, os.getuid())
         self.assertIn(b"(uid %d)" % os.getuid(), envelope.head)
+
+    def test_many_commands_at_once(self):
+        """More replies than are held back at a time."""
+        self.listen()
+        status, out, messages = self.run_bs(
+            b"EHLO a\r\nMAIL FROM:<root>\r\n" +
+            b"RCPT TO:<b@y.example>\r\n" * 990 +
+            b"DATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n")
+        self.assertEqual(status, 0)
+        self.assertEqual(out.count(b"\r\n250 2.1.5"), 990)
+        self.assertTrue(out.endswith(b"221 2.0.0 mx.example.com closing\r\n"))
+        self.assertEqual(len(messages[0][0].recipients), 990)
 
     def test_typed_by_a_person(self):
         self.listen()
