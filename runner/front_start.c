@@ -61,16 +61,17 @@ static int run_in_background(struct front *f, int ready_fd)
 
 static int wait_until_ready(pid_t pid, int ready_fd)
 {
-	char byte;
-	int status;
+	char byte = 0;
+	int status = 0;
 
-	if (read(ready_fd, &byte, 1) == 1)
+	if (read(ready_fd, &byte, 1) == 1 && byte == '!')
 		return 0;
-	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-	    WEXITSTATUS(status) != 0)
-		return WEXITSTATUS(status);
-	fprintf(stderr, "outpost: stopped before it was ready: see the log\n");
-	return EXIT_NOT_DONE;
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		status = 0;
+	if (byte == '?' || status == 0)
+		fprintf(stderr,
+		    "outpost: stopped before it was ready: see the log\n");
+	return status ? WEXITSTATUS(status) : EXIT_NOT_DONE;
 }
 
 int front_start(struct front *f, int argc, char **argv)

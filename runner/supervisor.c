@@ -396,6 +396,8 @@ int supervisor_run(const struct supervisor_options *options)
 		s.status = 1;
 	} else {
 		serve(&s);
+		if (s.ready_fd >= 0) /* and standard error is gone */
+			(void)!write(s.ready_fd, "?", 1);
 	}
 	clean_up(&s);
 	return s.status;

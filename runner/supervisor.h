@@ -6,8 +6,9 @@
 #include "common/conf.h"
 
 struct supervisor_options {
-	const char *file; /* of the configuration; NULL: the usual places */
-	int ready_fd;	  /* one byte is written to it, then closed; -1: none */
+	const char *file;   /* of the configuration; NULL: the usual places */
+	int ready_fd;	    /* "!" is written to it when ready, "?" when it ends
+			     * before and the log says why; -1: none */
 	bool is_background; /* standard error is going away */
 };
 

@@ -260,6 +260,12 @@ def test_missing_certificate(folder):
     i.configure(with_tls)
     done = i.command("run", check=False)
     assert done.returncode == 1 and "none.pem" in done.stderr, done
+    # Nor does the reason stay in the log alone.
+    (i.folder / "none.pem").write_text("no certificate")
+    done = i.command("start", check=False)
+    assert done.returncode == 78 and "see the log" in done.stderr, done
+    assert "none.pem" in i.log() or "certificate:" in i.log(), i.text()
+    (i.folder / "none.pem").unlink()
     i.configure("")
     i.start()
     i.configure(with_tls)
