@@ -20,7 +20,7 @@ struct journal;
 enum {
 	SEGMENT_DATA = 8192, /* where batches begin */
 	SEGMENT_BYTES_MIN = 1 << 18,
-	SEGMENTS_SPARE = 3, /* prepared ahead: one is for outcomes only */
+	SEGMENTS_SPARE = 3, /* when space is short; one is for outcomes only */
 	SEGMENTS_KEPT = 4,  /* free ones that are not deleted */
 };
 
@@ -73,8 +73,9 @@ bool journal_has_room(const struct journal *j, uint64_t bytes);
 uint64_t journal_room_max(const struct journal *j);
 
 /* Begin the next segment, from a free one or by filling a new one. What it
- * notes comes from the state. keep_spare: leave one free segment for those
- * who may not fail (outcomes). Returns 0, or -1 with *why (4.3.1 full). */
+ * notes comes from the state. keep_spare: when space is short, leave one free
+ * segment for those who may not fail (outcomes). Returns 0, or -1 with *why
+ * (4.3.1 full). */
 struct index_state;
 int journal_advance(struct journal *j, const struct index_state *state,
     bool keep_spare, struct outcome *why);
@@ -95,9 +96,13 @@ int journal_resync(struct journal *j, uint64_t from, uint64_t to);
 
 /* Give the oldest segment back; not the current one. */
 int journal_free_oldest(struct journal *j);
-/* A bounded step of zero-filling a spare. Busy: only when one will be needed
- * soon; zeros double what is written. True: call again soon. */
+/* A bounded step of zero-filling a spare, when the current segment is in its
+ * second half or space is short. Busy: as much as keeps up with what is
+ * written. True: call again soon. */
 bool journal_prepare(struct journal *j, bool is_busy);
+/* Is what is left of the current segment all there is? Then it is for
+ * outcomes. */
+bool journal_is_short(struct journal *j);
 
 /* --- Reading ----------------------------------------------------------------
  */

@@ -45,6 +45,9 @@ int segment_header_get(struct span page, struct segment *s);
 int segment_add(struct journal *j, const struct segment *s);
 int segment_fd(struct journal *j, struct segment *s);
 void segment_close(struct journal *j, struct segment *s);
+/* journal_spare.c: those needed to begin the next segment, at once. keep_spare:
+ * leave one for outcomes when space is short. -1 with errno. */
+int spares_make(struct journal *j, bool keep_spare);
 int free_add(struct journal *j, uint32_t name, uint64_t bytes);
 
 #endif

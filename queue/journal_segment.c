@@ -1,4 +1,5 @@
-/* Segments: headers, descriptors, the way from zeros to a segment and back. */
+/* Segments: headers, descriptors, the way from a spare to a segment and back.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -216,100 +217,6 @@ int journal_open_direct(struct journal *j, uint32_t segment)
 		   : fd;
 }
 
-/* --- Spares --------------------------------------------------------------- */
-
-static void prepare_give_up(struct journal *j)
-{
-	char path[PATH_MAX];
-
-	journal_path(j, path, "prepare.tmp");
-	if (j->prepare_fd >= 0)
-		j->disk->close(j->disk->arg, j->prepare_fd);
-	j->prepare_fd = -1;
-	j->disk->unlink(j->disk->arg, path);
-}
-
-static int prepare_begin(struct journal *j)
-{
-	char path[PATH_MAX];
-
-	if (j->prepare_fd >= 0)
-		return 0;
-	journal_path(j, path, "prepare.tmp");
-	j->disk->unlink(j->disk->arg, path);
-	j->prepared = 0;
-	j->prepare_fd =
-	    j->disk->open(j->disk->arg, path, O_RDWR | O_CREAT | O_EXCL);
-	return j->prepare_fd < 0 ? -1 : 0;
-}
-
-static int prepare_step(struct journal *j)
-{
-	static const char zeros[PREPARE_STEP];
-	uint64_t left = j->segment_bytes - j->prepared;
-	struct iovec iov = { (void *)(uintptr_t)zeros,
-		left < sizeof(zeros) ? left : sizeof(zeros) };
-	uint64_t n = iov.iov_len;
-
-	if (disk_write(j->disk, j->prepare_fd, &iov, 1, j->prepared) < 0)
-		return -1;
-	j->disk->start_writing(j->disk->arg, j->prepare_fd, j->prepared, n);
-	j->prepared += n;
-	j->counts.bytes_written += n;
-	return 0;
-}
-
-static int prepare_end(struct journal *j)
-{
-	char from[PATH_MAX], to[PATH_MAX];
-
-	if (j->disk->fdatasync(j->disk->arg, j->prepare_fd) < 0)
-		return -1;
-	journal_path(j, from, "prepare.tmp");
-	journal_path(j, to, "free-%08x", j->next_free_name);
-	if (j->disk->rename(j->disk->arg, from, to) < 0)
-		return -1;
-	j->disk->close(j->disk->arg, j->prepare_fd);
-	j->prepare_fd = -1;
-	return free_add(j, j->next_free_name++, j->segment_bytes);
-}
-
-static int prepare_some(struct journal *j)
-{
-	if (prepare_begin(j) < 0 ||
-	    (j->prepared < j->segment_bytes && prepare_step(j) < 0) ||
-	    (j->prepared >= j->segment_bytes && prepare_end(j) < 0)) {
-		int error = errno;
-
-		prepare_give_up(j);
-		errno = error;
-		return -1;
-	}
-	return 0;
-}
-
-bool journal_prepare(struct journal *j, bool is_busy)
-{
-	const struct segment *s = journal_current(j);
-
-	if (j->nfree >= SEGMENTS_SPARE || j->cannot_prepare)
-		return false;
-	if (is_busy && (j->nfree >= 2 || (s && j->at < s->bytes / 2)))
-		return true;
-	if (prepare_some(j) < 0)
-		j->cannot_prepare = true;
-	return !j->cannot_prepare && j->nfree < SEGMENTS_SPARE;
-}
-
-static int prepare_now(struct journal *j, size_t wanted)
-{
-	while (j->nfree < wanted)
-		if (prepare_some(j) < 0)
-			return -1;
-	j->cannot_prepare = false;
-	return 0;
-}
-
 /* --- From spare to segment and back --------------------------------------- */
 
 static int header_write(
@@ -384,7 +291,7 @@ int journal_advance(struct journal *j, const struct index_state *state,
 {
 	struct segment s;
 
-	if (folder_sync(j) < 0 || prepare_now(j, keep_spare ? 2 : 1) < 0)
+	if (folder_sync(j) < 0 || spares_make(j, keep_spare) < 0)
 		return outcome_errno(why, "new journal segment");
 	s = segment_plan(j, state);
 	if (segment_begin(j, &s, j->free_names[j->nfree - 1]) < 0 ||

@@ -163,7 +163,7 @@ static int accept_check(
 	uint64_t used = journal_bytes(s->journal) + s->index->now.large_bytes +
 			(in->large ? in->size_bytes : 0);
 
-	if (s->is_index_tight)
+	if (s->is_index_tight || journal_is_short(s->journal))
 		return outcome_temp(why, "4.3.1", "no space left on device");
 	if (s->max_bytes == 0)
 		return 0;

@@ -428,9 +428,13 @@ static int sim_list(void *arg, const char *path,
 static int sim_space(
     void *arg, const char *path, uint64_t *free_bytes, uint64_t *total_bytes)
 {
-	(void)arg;
+	struct sim *s = arg;
+	uint64_t used = s->capacity ? all_bytes(s) : 0;
+
 	(void)path;
 	*free_bytes = *total_bytes = (uint64_t)1 << 40;
+	if (s->capacity)
+		*free_bytes = used < s->capacity ? s->capacity - used : 0;
 	return 0;
 }
 

@@ -205,6 +205,8 @@ static void outcomes_have_room_on_a_full_disk(void **state)
 	(void)state;
 	rig_begin(&r, 1);
 	maintain(&r);
+	/* little mail, few zeros */
+	assert_int_equal(journal_nfree(r.spool->journal), 0);
 	sim_set_capacity(r.sim, 5 * RIG_SEGMENT);
 	do {
 		was = p.naccepted;
@@ -221,6 +223,36 @@ static void outcomes_have_room_on_a_full_disk(void **state)
 	maintain(&r);
 	try_send(&r, &p, 60000);
 	assert_int_equal(p.naccepted, was + 1);
+	rig_end(&r);
+}
+
+/* It fills up from one moment to the next, and nothing was made ahead: what is
+ * left of the current segment is for outcomes. */
+static void half_a_segment_is_for_outcomes(void **state)
+{
+	struct promises p = { .naccepted = 0 };
+	struct rig r;
+	size_t was;
+
+	(void)state;
+	rig_begin(&r, 1);
+	sim_set_capacity(r.sim, RIG_SEGMENT + 4096);
+	do {
+		was = p.naccepted;
+		try_send(&r, &p, 10000);
+		maintain(&r);
+	} while (p.naccepted > was && was < SENT_MAX - 1);
+	assert_true(was > 8 && was < 13);
+	assert_string_equal(r.why.status, "4.3.1");
+	for (size_t i = 0; i < was; i++)
+		try_deliver(&r, &p, p.accepted[i]);
+	assert_int_equal(p.ndelivered, was);
+	/* and when there is space again, it goes on */
+	sim_set_capacity(r.sim, 8 * RIG_SEGMENT);
+	try_send(&r, &p, 10000);
+	assert_int_equal(p.naccepted, was + 1);
+	rig_kill(&r);
+	promises_check(&r, &p);
 	rig_end(&r);
 }
 
@@ -636,6 +668,7 @@ int main(void)
 		cmocka_unit_test(survives_a_power_cut_at_each_call),
 		cmocka_unit_test(survives_failing_starts),
 		cmocka_unit_test(outcomes_have_room_on_a_full_disk),
+		cmocka_unit_test(half_a_segment_is_for_outcomes),
 		cmocka_unit_test(keeps_to_its_limit),
 		cmocka_unit_test(a_batch_has_an_end),
 		cmocka_unit_test(space_comes_back),
