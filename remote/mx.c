@@ -36,16 +36,15 @@ static void take_answer(
 {
 	struct resolution *r = c->resolution;
 
+	/* That one family is missing must not cost a question a message; what
+	 * failed is asked for again soon, though other hosts were found. */
+	if (a->status != DNS_FOUND && ttl_s < TTL_NO_S)
+		ttl_s = TTL_NO_S;
+	if (ttl_s < r->ttl_s)
+		r->ttl_s = ttl_s;
 	if (a->status == DNS_FAILED) {
 		c->has_failed = true;
 		snprintf(c->failure, sizeof(c->failure), "%s", a->detail);
-	} else {
-		/* That one family is missing must not cost a question a
-		 * message. */
-		if (a->status != DNS_FOUND && ttl_s < TTL_NO_S)
-			ttl_s = TTL_NO_S;
-		if (ttl_s < r->ttl_s)
-			r->ttl_s = ttl_s;
 	}
 	if (a->status == DNS_NO_NAME)
 		c->has_no_name = true;

@@ -315,11 +315,20 @@ class Hostile:
             self.ports.add(client[1])
             count = self.asked[name, kind] = \
                 self.asked.get((name, kind), 0) + 1
-            if kind != 1:
-                self.udp.sendto(reply(packet), client)
+            if kind != 1 and not name.startswith("refused"):
+                self.udp.sendto(reply(packet, self.others(name, kind)), client)
                 continue
             for answer in self.answers(name.split(".")[0], packet, count):
                 self.udp.sendto(answer, client)
+
+    def others(self, name, kind):
+        if (name, kind) == ("half.example", 15):
+            return [record(POINTER, 15, struct.pack(">H", n) + name_bytes(to),
+                           604800)
+                    for n, to in ((5, "refused.example"), (9, "both.example"))]
+        if (name, kind) == ("both.example", 28):
+            return [record(POINTER, 28, bytes(15) + b"\x99", 604800)]
+        return []
 
     def answers(self, what, packet, count):
         good = reply(packet, [record(POINTER, 1, A4)])
@@ -349,7 +358,7 @@ class Hostile:
             return [reply(packet, [record(loop, 1, A4)]), good]
         if what == "ttl":
             return [reply(packet, [record(POINTER, 1, A4, 1 << 31)])]
-        if what == "week":
+        if what in ("week", "both"):
             return [reply(packet, [record(POINTER, 1, A4, 604800)])]
         if what in ("cut", "cuttcp"):
             return [reply(packet, flags=0x200)[:-3]]
@@ -421,6 +430,10 @@ def one_server(r, server):
     for what in ("refused", "cuttcp"):
         a = r.ask(f"{what}.example", HOST)
         assert a.verdict != OK, (what, a)
+    # Half an answer does not stand for as long as a whole one.
+    a = r.ask("half.example", MX)
+    assert a.verdict == OK and a.ttl <= 60, a
+    assert a.names() == ["refused.example", "both.example"], a.names()
     # No answer at first, one from the cache the second time; hazard 46.
     start = time.monotonic()
     a = r.ask("slow.example", HOST)
