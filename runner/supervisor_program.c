@@ -370,8 +370,9 @@ void program_stop(struct program *p, uint32_t grace_ms)
 		return;
 	}
 	p->state = PROGRAM_STOPPING;
-	if (!p->wire) {
-		program_kill(p);
+	if (!p->wire) { /* it is ending already */
+		loop_timer_set(p->supervisor->loop, &p->timer,
+		    now_monotonic_ms() + LINGER_MS, on_linger, p);
 		return;
 	}
 	buf_init(&payload, 16);

@@ -202,6 +202,15 @@ def test_reload_is_quick(folder):
                           "ready", 0.6, 0.01), i.text()
 
 
+def test_stop_while_reloading(folder):
+    """Who is ending for the reload is not killed for the stop."""
+    for n in range(5):
+        with Instance(folder / str(n)) as i:
+            i.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "smtpd" in i.log().split("reloaded")[-1], 1,
+                       0.001)
+
+
 def test_folders_of_others(folder):
     """Folders that have other uses are not taken over or opened up."""
     i = Instance(folder / "o")
