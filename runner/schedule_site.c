@@ -236,9 +236,13 @@ void destination_down(struct schedule *s, uint64_t now, struct destination *d,
 {
 	uint64_t wait = d->probe_wait_ms * 2;
 
-	if (why)
+	if (d->health == HEALTH_DEAD)
+		return;
+	if (why && why->verdict != VERDICT_OK)
 		d->why = *why;
-	if (d->health == HEALTH_DOWN || d->health == HEALTH_DEAD)
+	else
+		outcome_temp(&d->why, "4.4.2", "the connection was lost");
+	if (d->health == HEALTH_DOWN)
 		return;
 	if (wait < s->options.probe_first_ms)
 		wait = s->options.probe_first_ms;

@@ -313,6 +313,28 @@ static void test_down_probe_up(void **state)
 	schedule_free(s);
 }
 
+/* Each connection was lost under its mail, the session ended in order: there
+ * is a reason all the same for what is put off. */
+static void test_down_has_a_reason(void **state)
+{
+	struct outcome ok;
+	struct decision x;
+
+	(void)state;
+	outcome_ok(&ok);
+	begin(1, 100);
+	add("a");
+	expect(DECIDE_SESSION);
+	x = expect(DECIDE_GIVE);
+	schedule_result(s, now, x.delivery, RESULT_UNREACHED);
+	x = expect(DECIDE_END);
+	schedule_session_done(s, now, x.line, &ok, false);
+	assert_int_equal(to("a")->health, HEALTH_DOWN);
+	assert_int_equal(to("a")->why.verdict, VERDICT_TEMP);
+	assert_string_equal(to("a")->why.status, "4.4.2");
+	schedule_free(s);
+}
+
 static void test_dead_domain(void **state)
 {
 	struct outcome why;
@@ -363,6 +385,28 @@ static void dns_fails(void)
 
 /* A look-up that failed was the attempt of all that waited for it, the last
  * one too; what comes later waits for the next look-up. */
+/* A session that fails when the domain is known to be gone does not change why
+ * its mail fails. */
+static void test_dead_keeps_its_reason(void **state)
+{
+	struct outcome why, gone;
+	struct decision x;
+
+	(void)state;
+	outcome_temp(&why, "4.4.1", "refused");
+	outcome_perm(&gone, "5.1.2", "no such domain");
+	begin(1, 100);
+	add("a");
+	x = fail_session();
+	to("a")->hosts = HOSTS_ASKED;
+	schedule_hosts(s, now, to("a"), &gone, 60000);
+	x = expect(DECIDE_END);
+	schedule_session_done(s, now, x.line, &why, true);
+	assert_int_equal(to("a")->health, HEALTH_DEAD);
+	assert_string_equal(to("a")->why.status, "5.1.2");
+	schedule_free(s);
+}
+
 static void test_silent_dns(void **state)
 {
 	struct destination *d;
@@ -623,7 +667,9 @@ int main(void)
 		cmocka_unit_test(test_messages_per_connection),
 		cmocka_unit_test(test_limit_grows_and_halves),
 		cmocka_unit_test(test_down_probe_up),
+		cmocka_unit_test(test_down_has_a_reason),
 		cmocka_unit_test(test_dead_domain),
+		cmocka_unit_test(test_dead_keeps_its_reason),
 		cmocka_unit_test(test_silent_dns),
 		cmocka_unit_test(test_suspects_go_alone),
 		cmocka_unit_test(test_small_ones_get_a_line),
