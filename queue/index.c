@@ -435,10 +435,17 @@ bool index_is_trusted(struct index *ix, const char *home)
 
 int index_claim_home(struct index *ix, const char *home)
 {
-	if (index_begin(ix) != 0)
-		return -1;
-	index_put(ix, DB_META, SPAN_LITERAL("home"), span_of(home), 0);
-	return index_commit(ix) == 0 ? 0 : -1;
+	int rc;
+
+	/* an index that has outgrown the first map comes with a full one */
+	do {
+		rc = index_begin(ix);
+		if (rc != 0)
+			return -1;
+		index_put(ix, DB_META, SPAN_LITERAL("home"), span_of(home), 0);
+		rc = index_commit(ix);
+	} while (rc == MDB_MAP_FULL && index_grow(ix) == 0);
+	return rc == 0 ? 0 : -1;
 }
 
 int index_remove(const char *folder)

@@ -241,7 +241,9 @@ static void orphan_find(uint64_t id, void *arg)
 	struct orphans *o = arg;
 	struct message_info m;
 
-	if (!message_read(o->spool->index, o->spool->index->read, id, &m))
+	/* a row that cannot be read is no reason to remove a body */
+	if (!message_read(o->spool->index, o->spool->index->read, id, &m) &&
+	    o->spool->index->error == 0)
 		put_u64(&o->ids, id);
 }
 
@@ -372,8 +374,11 @@ int spool_reindex(struct spool *s, struct outcome *why)
 	log_warn("spool-index-rebuild", "why", "it gave an error", NULL);
 	stage_abort(s);
 	index_home_print(s->path, home);
-	if (index_start(s, why) < 0 || index_claim_home(s->index, home) < 0 ||
-	    replay(s, &end, why) < 0)
+	if (index_start(s, why) < 0 && !s->index)
+		fatal(EXIT_TRY_LATER, "no new index: %s", why->detail);
+	if (index_claim_home(s->index, home) < 0)
+		return outcome_temp(why, "4.3.0", "index: cannot be written");
+	if (replay(s, &end, why) < 0)
 		return -1;
 	journal_set_at(s->journal, at);
 	s->last_id = last_id;

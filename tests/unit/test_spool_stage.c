@@ -50,6 +50,55 @@ static void a_new_index_keeps_what_is_staged(void **state)
 	rig_end(&r);
 }
 
+/* As after a start with more in the index than its first map holds. */
+static void a_full_map_is_no_obstacle(void **state)
+{
+	struct index *ix;
+	MDB_envinfo info;
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, 1);
+	rig_send(&r, "a@b.example");
+	ix = r.spool->index;
+	for (int i = 0; i < 50; i++) {
+		mdb_env_info(ix->env, &info);
+		ix->map_bytes = (info.me_last_pgno + 1) * 4096;
+		mdb_env_set_mapsize(ix->env, ix->map_bytes);
+		assert_int_equal(index_claim_home(ix, "elsewhere"), 0);
+	}
+	rig_kill(&r);
+	assert_int_equal(rig_count(&r), 1);
+	rig_end(&r);
+}
+
+/* A row that cannot be read does not make its body an orphan. */
+static void a_bad_row_keeps_its_body(void **state)
+{
+	static char body[INLINE_BODY_MAX + 1];
+	struct recipient to = { .address = SPAN_LITERAL("x@y.example") };
+	struct envelope e = { .uid = 1, .recipients = &to, .nrecipients = 1 };
+	struct index *ix;
+	struct key key;
+	struct rig r;
+	char path[128];
+	uint64_t id;
+
+	(void)state;
+	rig_begin(&r, 1);
+	memset(body, 'b', sizeof(body));
+	id = rig_accept(&r, &e, (struct span){ body, sizeof(body) });
+	ix = r.spool->index;
+	key_message(&key, id);
+	assert_int_equal(index_begin(ix), 0);
+	index_put(ix, DB_MESSAGE, key_span(&key), SPAN_LITERAL("junk"), 0);
+	assert_int_equal(index_commit(ix), 0);
+	rig_kill(&r);
+	snprintf(path, sizeof(path), "%s/large/%s", r.path, id_text(id));
+	assert_int_equal(sim_count(r.sim, path), 1);
+	rig_end(&r);
+}
+
 static void reports_without_the_original(void **state)
 {
 	struct message_info m;
@@ -84,6 +133,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_index_keeps_what_is_staged),
+		cmocka_unit_test(a_full_map_is_no_obstacle),
+		cmocka_unit_test(a_bad_row_keeps_its_body),
 		cmocka_unit_test(reports_without_the_original),
 	};
 
