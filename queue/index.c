@@ -359,6 +359,16 @@ static int everything_load(struct index *ix)
 	return rc;
 }
 
+static int mark_take(struct index *ix)
+{
+	int result =
+	    index_take_clean_mark(ix->env, ix->read_only, &ix->was_clean);
+
+	if (result < 0)
+		return errno;
+	return result == 0 ? 0 : MDB_CORRUPTED;
+}
+
 struct index *index_open(const char *folder, bool read_only, size_t map_bytes,
     bool *is_damaged, struct outcome *why)
 {
@@ -375,17 +385,20 @@ struct index *index_open(const char *folder, bool read_only, size_t map_bytes,
 	buf_init(&ix->scratch, (size_t)1 << 30);
 	buf_init(&ix->message_scratch, (size_t)1 << 30);
 	buf_init(&ix->gone_large, (size_t)1 << 30);
-	rc = env_open(ix, folder, map_bytes);
-	if (rc == 0 &&
-	    index_take_clean_mark(ix->env, read_only, &ix->was_clean) < 0)
-		rc = errno;
+	rc = index_is_in_doubt(folder) ? MDB_CORRUPTED
+				       : env_open(ix, folder, map_bytes);
+	if (rc == 0)
+		rc = mark_take(ix);
 	if (rc == 0)
 		rc = everything_load(ix);
 	if (rc == 0)
 		return ix;
 	/* EINVAL: not a file of LMDB's */
 	*is_damaged = rc < 0 || rc == EINVAL || rc == EIO;
-	outcome_temp(why, "4.3.0", "index %s: %s", folder, mdb_strerror(rc));
+	outcome_temp(why, "4.3.0", "index %s: %s%s", folder, mdb_strerror(rc),
+	    *is_damaged && read_only
+		? " (outpost start makes it anew from the journal)"
+		: "");
 	index_close(ix, false);
 	return NULL;
 }
@@ -450,7 +463,8 @@ int index_claim_home(struct index *ix, const char *home)
 
 int index_remove(const char *folder)
 {
-	static const char *const names[] = { "clean", "data.mdb", "lock.mdb" };
+	static const char *const names[] = { "clean", "data.mdb", "lock.mdb",
+		"doubt" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

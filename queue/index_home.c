@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
-#include <stdint.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/crc32c.h"
+
 #ifndef STATX_MNT_ID_UNIQUE
 #define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif
+
+enum { MARK_BYTES = 48, SUM_STEP = 1 << 20 };
 
 static bool boot_id_read(char text[64])
 {
@@ -100,15 +105,35 @@ static size_t last_transaction(MDB_env *env)
 	return mdb_env_info(env, &info) == 0 ? info.me_last_txnid : 0;
 }
 
+/* Of the whole file, by reading: the map would die of a missing page. */
+static int data_sum(MDB_env *env, uint32_t *sum)
+{
+	char *step = malloc(SUM_STEP);
+	uint64_t at = 0;
+	ssize_t n = -1;
+	int fd;
+
+	*sum = 0;
+	if (step && mdb_env_get_fd(env, &fd) == 0)
+		while ((n = pread(fd, step, SUM_STEP, (off_t)at)) > 0) {
+			*sum = crc32c(*sum, step, (size_t)n);
+			at += (uint64_t)n;
+		}
+	free(step);
+	return n == 0 ? 0 : -1;
+}
+
 int index_mark_clean(MDB_env *env)
 {
-	char path[PATH_MAX], text[32];
+	char path[PATH_MAX], text[MARK_BYTES];
 	const char *folder = mark_path(env, path);
 	int fd, n, result = -1;
+	uint32_t sum;
 
-	if (mdb_env_sync(env, 1) != 0)
+	if (mdb_env_sync(env, 1) != 0 || data_sum(env, &sum) < 0)
 		return -1;
-	n = snprintf(text, sizeof(text), "%zu\n", last_transaction(env));
+	n = snprintf(
+	    text, sizeof(text), "%zu %08x\n", last_transaction(env), sum);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
@@ -118,19 +143,87 @@ int index_mark_clean(MDB_env *env)
 	return result;
 }
 
+static bool mark_fits(MDB_env *env, const char *text)
+{
+	uint32_t sum, marked_sum;
+	size_t marked;
+
+	return sscanf(text, "%zu %8" SCNx32, &marked, &marked_sum) == 2 &&
+	       marked == last_transaction(env) && data_sum(env, &sum) == 0 &&
+	       sum == marked_sum;
+}
+
 int index_take_clean_mark(MDB_env *env, bool read_only, bool *was_clean)
 {
-	char path[PATH_MAX], text[32] = "";
+	char path[PATH_MAX], text[MARK_BYTES] = "";
 	const char *folder = mark_path(env, path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool fits;
 
 	*was_clean = false;
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
-	if (read(fd, text, sizeof(text) - 1) > 0)
-		*was_clean = strtoull(text, NULL, 10) == last_transaction(env);
+	fits = read(fd, text, sizeof(text) - 1) > 0 && mark_fits(env, text);
 	close(fd);
-	if (read_only)
-		return 0;
-	return unlink(path) == 0 ? folder_sync(folder) : -1;
+	*was_clean = fits;
+	if (read_only) /* a keeper may just have begun */
+		return fits || access(path, F_OK) < 0 ? 0 : 1;
+	if (unlink(path) < 0 || folder_sync(folder) < 0)
+		return -1;
+	return fits ? 0 : 1;
+}
+
+/* --- Doubt ---------------------------------------------------------------- */
+
+static char doubt[PATH_MAX];
+
+static void on_crash(int signo)
+{
+	int fd = open(doubt, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)signo;
+	if (fd >= 0)
+		close(fd);
+	/* SA_RESETHAND: back to the same instruction, and down */
+}
+
+static void catch_crashes(void (*handler)(int signo))
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT };
+	struct sigaction action = { .sa_handler = handler,
+		.sa_flags = (int)SA_RESETHAND };
+
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		sigaction(crashes[i], &action, NULL);
+}
+
+void index_doubt_after_crash(const char *spool)
+{
+	snprintf(doubt, sizeof(doubt), "%s/index/doubt", spool);
+	catch_crashes(on_crash);
+}
+
+static void on_reader_crash(int signo)
+{
+	static const char text[] =
+	    "the index is damaged: rename the spool's folder index; outpost "
+	    "start makes it anew from the journal\n";
+
+	(void)signo;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(2);
+	_exit(1);
+}
+
+void index_explain_crash(void)
+{
+	catch_crashes(on_reader_crash);
+}
+
+bool index_is_in_doubt(const char *folder)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/doubt", folder);
+	return access(path, F_OK) == 0;
 }

@@ -94,6 +94,7 @@ static void found_name(const char *name, void *arg)
 	if (name_parse(name, "", ".seg", &number)) {
 		found_add(found, number);
 	} else if (name_parse(name, "", ".bad", &number)) {
+		found->j->has_bad = true;
 		if (number > found->j->highest_number)
 			found->j->highest_number = number;
 	} else if (name_parse(name, "free-", "", &number)) {
@@ -117,30 +118,40 @@ static int segment_put_aside(struct journal *j, uint32_t number)
 	journal_path(j, aside, "%08x.bad", number);
 	log_warn(
 	    "spool-segment-unreadable", "file", path, "kept-as", aside, NULL);
+	j->has_bad = true;
 	if (number > j->highest_number)
 		j->highest_number = number;
 	return j->read_only ? 0 : j->disk->rename(j->disk->arg, path, aside);
 }
 
+/* One sound copy is enough. -2: none, and one is of a newer Outpost. */
 static int header_read(struct journal *j, int fd, struct segment *s)
 {
 	char page[SEGMENT_DATA / 2];
-	uint64_t bytes;
 	int result = -1;
 
-	for (uint64_t at = 0; at < SEGMENT_DATA && result < 0;
+	for (uint64_t at = 0; at < SEGMENT_DATA && result != 0;
 	     at += sizeof(page)) {
+		int found;
+
 		if (disk_read(j->disk, fd, page, sizeof(page), at) < 0)
 			continue;
-		result =
+		found =
 		    segment_header_get((struct span){ page, sizeof(page) }, s);
-		if (result == -2)
-			return -2;
+		result = result == -2 && found < 0 ? -2 : found;
 	}
-	if (result == 0 &&
-	    (j->disk->size(j->disk->arg, fd, &bytes) < 0 || bytes < s->bytes))
-		return -1;
 	return result;
+}
+
+/* Its end is gone: what is left of it reads well. */
+static void check_size(struct journal *j, int fd, const struct segment *s)
+{
+	uint64_t bytes;
+
+	if (j->disk->size(j->disk->arg, fd, &bytes) < 0 || bytes < s->bytes)
+		log_warn("spool-damage", "where",
+		    log_text("journal %08x", s->number), "what",
+		    "the file is shorter than it was made", NULL);
 }
 
 static int segment_load(struct journal *j, uint32_t number, struct outcome *why)
@@ -154,6 +165,8 @@ static int segment_load(struct journal *j, uint32_t number, struct outcome *why)
 	if (fd < 0)
 		return outcome_errno(why, path);
 	result = header_read(j, fd, &s);
+	if (result == 0)
+		check_size(j, fd, &s);
 	j->disk->close(j->disk->arg, fd);
 	if (result == -2)
 		return outcome_temp(

@@ -57,6 +57,8 @@ uint64_t journal_bytes(const struct journal *j); /* of segments in use */
 uint64_t journal_free_bytes(const struct journal *j);
 const struct journal_counts *journal_counts(const struct journal *j);
 uint64_t journal_session(const struct journal *j);
+/* A segment was put aside, now or earlier. */
+bool journal_has_bad(const struct journal *j);
 
 /* --- Writing ----------------------------------------------------------------
  */

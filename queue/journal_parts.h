@@ -30,6 +30,7 @@ struct journal {
 	bool cannot_prepare; /* the disk was full; until something is freed */
 	struct journal_counts counts;
 	uint32_t highest_number; /* also of bad ones */
+	bool has_bad;
 };
 
 void journal_path(const struct journal *j, char path[PATH_MAX],

@@ -187,6 +187,19 @@ static void damage_report(
 	s->visitor->damage(where, what, s->visitor->arg);
 }
 
+static void torn_report(struct scan *s, const struct record_batch *b)
+{
+	char where[64], what[96];
+
+	if (!s->visitor->torn)
+		return;
+	snprintf(where, sizeof(where), "journal %08x", s->segment.number);
+	snprintf(what, sizeof(what),
+	    "a last batch of %u records at %llu is not whole: cut off",
+	    b->records, (unsigned long long)b->offset);
+	s->visitor->torn(where, what, s->visitor->arg);
+}
+
 /* Visit what is still sound between two offsets. */
 static int salvage(struct scan *s, uint64_t from, uint64_t to)
 {
@@ -223,8 +236,11 @@ static int batches_visit(struct scan *s, uint64_t *at)
 			continue;
 		}
 		next = batch_after(s, *at + BATCH_ALIGN);
-		if (next == 0 && !s->is_end_known)
+		if (next == 0 && !s->is_end_known) {
+			if (found == FOUND_DAMAGED)
+				torn_report(s, &b);
 			return 0;
+		}
 		if (next == 0)
 			next = s->limit;
 		if (salvage(s, *at, next) < 0)

@@ -20,6 +20,8 @@ struct journal_visitor {
 	int (*batch)(const struct record_batch *batch, void *arg);
 	void (*damage)(const char *where, const char *what, void *arg);
 	void *arg;
+	/* the last batch is not whole: never acknowledged, or damaged */
+	void (*torn)(const char *where, const char *what, void *arg);
 };
 
 /* Visit everything from a position on; last_number: of the batch before it.

@@ -155,6 +155,11 @@ const struct journal_counts *journal_counts(const struct journal *j)
 	return &j->counts;
 }
 
+bool journal_has_bad(const struct journal *j)
+{
+	return j->has_bad;
+}
+
 uint64_t journal_session(const struct journal *j)
 {
 	return j->session;

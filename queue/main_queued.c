@@ -4,6 +4,7 @@
 #include "common/child.h"
 #include "common/conf.h"
 #include "common/log.h"
+#include "queue/index_home.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +110,7 @@ static void prepare(struct child *child, struct sandbox *sandbox)
 	if (!keeper)
 		fatal(EXIT_TRY_LATER, "out of memory");
 	child->state = keeper;
+	index_doubt_after_crash(child->conf->spool);
 	set_limits(keeper, child->conf, geteuid());
 }
 

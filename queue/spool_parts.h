@@ -49,6 +49,7 @@ struct spool {
 	bool is_index_tight; /* no space for the index to grow */
 	bool must_reindex;   /* the index gave an error: make it anew */
 	bool must_repair;    /* a write failed: look at the closed segment */
+	bool is_damaged;     /* the journal, found when it was read */
 	bool is_repairing;
 	uint32_t repair_segment;
 	uint64_t repair_end;

@@ -26,10 +26,18 @@ struct replay {
 	int rc;		   /* LMDB's, when it stopped the scan */
 };
 
-static void replay_damage(const char *where, const char *what, void *arg)
+static void replay_torn(const char *where, const char *what, void *arg)
 {
 	(void)arg;
 	log_warn("spool-damage", "where", where, "what", what, NULL);
+}
+
+static void replay_damage(const char *where, const char *what, void *arg)
+{
+	struct replay *r = arg;
+
+	r->spool->is_damaged = true;
+	replay_torn(where, what, arg);
 }
 
 static int replay_record(const struct record_head *head, struct span contents,
@@ -106,6 +114,7 @@ static int replay_once(struct spool *s, struct position *end, struct replay *r)
 		.record = replay_record,
 		.batch = replay_batch,
 		.damage = replay_damage,
+		.torn = replay_torn,
 		.arg = r,
 	};
 	struct index *ix = s->index;
@@ -195,6 +204,12 @@ static int index_load(
 	s->index = index_open(path, false, 0, &is_damaged, why);
 	if (!s->index && !is_damaged)
 		return -1;
+	if (s->index && s->index->now.batch_number > 0 &&
+	    journal_nsegments(s->journal) == 0 && !journal_has_bad(s->journal))
+		return outcome_temp(why, "4.3.0",
+		    "the journal is gone, and %s knows of %llu messages: put "
+		    "it back, or remove the whole spool to begin a new one",
+		    path, (unsigned long long)s->index->now.messages);
 	if (!s->index)
 		reason = "it cannot be read";
 	else if (!index_is_trusted(s->index, home))
@@ -234,6 +249,7 @@ static int tail_secure(
 struct orphans {
 	struct spool *spool;
 	struct buf ids;
+	uint64_t named; /* bodies that a message has */
 };
 
 static void orphan_find(uint64_t id, void *arg)
@@ -245,10 +261,13 @@ static void orphan_find(uint64_t id, void *arg)
 	if (!message_read(o->spool->index, o->spool->index->read, id, &m) &&
 	    o->spool->index->error == 0)
 		put_u64(&o->ids, id);
+	else
+		o->named += m.is_large;
 }
 
 /* Bodies that no message names any more: their removal, or the message's
- * record, was cut off by the crash. */
+ * record, was cut off by the crash. 1: the index counts more bodies than it
+ * names, so it hides messages; nothing is removed. */
 static int orphans_remove(struct spool *s, struct outcome *why)
 {
 	struct orphans o = { .spool = s };
@@ -260,13 +279,15 @@ static int orphans_remove(struct spool *s, struct outcome *why)
 		return outcome_temp(why, "4.3.0", "index: cannot be read");
 	result = large_list(&s->large, orphan_find, &o);
 	index_read_end(s->index);
+	if (result < 0)
+		outcome_temp(why, "4.3.0", "large bodies: %s", strerror(errno));
+	else if (o.ids.len > 0 && o.named != s->index->now.large_files)
+		result = 1;
 	ids = reader_of(buf_span(&o.ids));
 	while (result == 0 && ids.rest.n > 0)
 		large_remove(&s->large, get_u64(&ids));
 	buf_clear(&o.ids);
-	return result < 0 ? outcome_temp(why, "4.3.0", "large bodies: %s",
-				strerror(errno))
-			  : 0;
+	return result;
 }
 
 /* Up to n claims: u64 message, u16 delivery, u8 claim_for each. */
@@ -338,6 +359,37 @@ static int index_catch_up(struct spool *s, struct outcome *why)
 	return tail_secure(s, end, why);
 }
 
+/* What damage hides may have a body: none is removed then. */
+static bool is_journal_whole(const struct spool *s)
+{
+	return !s->is_damaged && !journal_has_bad(s->journal) &&
+	       journal_nsegments(s->journal) > 0;
+}
+
+/* The index was trusted, but the journal knows better. */
+static int index_renew(struct spool *s, const char *home, struct outcome *why)
+{
+	if (index_start(s, why) < 0)
+		return -1;
+	if (index_claim_home(s->index, home) < 0)
+		return outcome_temp(why, "4.3.0", "index: cannot be written");
+	return index_catch_up(s, why);
+}
+
+static int bodies_tidy(struct spool *s, const char *home, struct outcome *why)
+{
+	int result;
+
+	if (!is_journal_whole(s))
+		return 0;
+	result = orphans_remove(s, why);
+	if (result != 1)
+		return result;
+	log_event("spool-index-rebuild", "why", "it hides messages", NULL);
+	return index_renew(s, home, why) < 0 || orphans_remove(s, why) < 0 ? -1
+									   : 0;
+}
+
 int spool_recover(struct spool *s, struct outcome *why)
 {
 	char home[HOME_TEXT_MAX];
@@ -350,17 +402,14 @@ int spool_recover(struct spool *s, struct outcome *why)
 	if (index_claim_home(s->index, home) < 0)
 		return outcome_temp(why, "4.3.0", "index: cannot be written");
 	if (index_catch_up(s, why) < 0) {
-		/* trusted, but not to be read: the journal knows */
-		if (is_new || index_start(s, why) < 0 ||
-		    index_claim_home(s->index, home) < 0 ||
-		    index_catch_up(s, why) < 0)
+		if (is_new || index_renew(s, home, why) < 0)
 			return -1;
 		was_clean = false;
 	}
-	s->last_id = s->index->now.last_id;
-	if (first_segment(s, why) < 0 ||
-	    (!was_clean && orphans_remove(s, why) < 0))
+	if ((!was_clean && bodies_tidy(s, home, why) < 0) ||
+	    first_segment(s, why) < 0)
 		return -1;
+	s->last_id = s->index->now.last_id;
 	index_space_keep(s);
 	return claims_release(s, why);
 }

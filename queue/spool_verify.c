@@ -96,8 +96,12 @@ static int verify_batch(const struct record_batch *b, void *arg)
 
 static void verify_journal(struct verify *v)
 {
-	const struct journal_visitor visitor = { verify_record, verify_batch,
-		verify_damage, v };
+	const struct journal_visitor visitor = {
+		.record = verify_record,
+		.batch = verify_batch,
+		.damage = verify_damage,
+		.arg = v,
+	};
 	struct journal *j = v->spool->journal;
 	struct position from = { 0, SEGMENT_DATA }, end;
 	struct outcome why;

@@ -4,6 +4,7 @@
 #include "queue/tool_source.h"
 
 #include "common/id.h"
+#include "queue/index_home.h"
 #include "queue/spool.h"
 
 void *source_spool_new(const char *spool_path, struct outcome *why)
@@ -11,6 +12,7 @@ void *source_spool_new(const char *spool_path, struct outcome *why)
 	const struct spool_options options = { .path = spool_path,
 		.read_only = true };
 
+	index_explain_crash();
 	return spool_open(&options, NULL, why);
 }
 

@@ -1,6 +1,7 @@
 /* outpost queue verify: read the whole spool, report what does not fit. */
 #include "queue/tool_item.h"
 
+#include "queue/index_home.h"
 #include "queue/spool.h"
 #include "queue/tool_text.h"
 
@@ -33,9 +34,11 @@ int tool_verify(struct tool *tool)
 	const struct spool_options options = { .path = tool->conf->spool,
 		.read_only = true };
 	struct outcome why;
-	struct spool *spool = spool_open(&options, progress, &why);
+	struct spool *spool;
 	uint64_t problems;
 
+	index_explain_crash();
+	spool = spool_open(&options, progress, &why);
 	if (!spool)
 		return tool_fail(tool->conf->spool, &why);
 	problems = spool_verify(spool, report, tool, progress);

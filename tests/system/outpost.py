@@ -70,12 +70,15 @@ def tree(root):
 
 
 def program_of(pid):
-    """The name of the program that pid runs, "" when it is gone. (Its
-    executable's link is hidden: the programs are not dumpable.)"""
+    """The name of the program that pid runs, "" when it is gone, or dead and
+    not yet buried. (Its executable's link is hidden: the programs are not
+    dumpable.)"""
     try:
-        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    return "" if rest.split()[0] in "ZX" else name
 
 
 class Folder:
