@@ -230,13 +230,23 @@ int index_grow(struct index *ix)
 	return rc;
 }
 
+/* Readers that were killed leave their places taken. */
+static int begin_reading(struct index *ix, MDB_txn **txn)
+{
+	int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, txn), dead;
+
+	if (rc == MDB_READERS_FULL && mdb_reader_check(ix->env, &dead) == 0)
+		rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, txn);
+	return rc;
+}
+
 static int reader_start(struct index *ix)
 {
 	int rc;
 
 	if (ix->read)
 		return mdb_txn_renew(ix->read);
-	rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &ix->read);
+	rc = begin_reading(ix, &ix->read);
 	if (rc != 0)
 		ix->read = NULL;
 	return rc;
@@ -339,8 +349,8 @@ static int format_check(struct index *ix, MDB_txn *txn)
 static int everything_load(struct index *ix)
 {
 	MDB_txn *txn;
-	int rc =
-	    mdb_txn_begin(ix->env, NULL, ix->read_only ? MDB_RDONLY : 0, &txn);
+	int rc = ix->read_only ? begin_reading(ix, &txn)
+			       : mdb_txn_begin(ix->env, NULL, 0, &txn);
 
 	if (rc != 0)
 		return rc;
