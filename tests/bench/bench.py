@@ -22,25 +22,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 import postfix  # noqa: E402
-from outpost import free_port  # noqa: E402
+from outpost import free_port, tree  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def tree(root):
-    """root and all its descendants."""
-    parents = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(stat[1])
-    found = [root]
-    for pid in found:
-        found += [p for p, parent in parents.items() if parent == pid]
-    return found
 
 
 def cpu_seconds(root):
