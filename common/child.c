@@ -115,6 +115,14 @@ static void reload(struct life *life, struct conf *fresh)
 	log_event("reloaded", "file", fresh->file, NULL);
 }
 
+void child_peer_lost(const struct child *child, enum role role)
+{
+	if (child->supervisor)
+		wire_send(child->supervisor, MSG_PEER_LOST,
+		    role | child->peers[role] << PEER_ROLE_BITS,
+		    (struct span){ 0 });
+}
+
 /* --- messages from the supervisor --------------------------------------- */
 
 static void on_config(struct wire *wire, struct message *message, void *arg)
@@ -148,14 +156,16 @@ static void on_listener(struct wire *wire, struct message *message, void *arg)
 static void on_peer(struct wire *wire, struct message *message, void *arg)
 {
 	struct life *life = arg;
+	uint64_t role = message->id & ((1 << PEER_ROLE_BITS) - 1);
 	int fd = message->fds[0];
 
 	(void)wire;
-	if (message->nfds != 1 || message->id >= ROLE_COUNT ||
-	    !life->is_confined || !life->program->on_peer)
+	if (message->nfds != 1 || role >= ROLE_COUNT || !life->is_confined ||
+	    !life->program->on_peer)
 		return;
 	message->fds[0] = -1;
-	life->program->on_peer(&life->child, (enum role)message->id, fd);
+	life->child.peers[role] = message->id >> PEER_ROLE_BITS;
+	life->program->on_peer(&life->child, (enum role)role, fd);
 }
 
 static void on_run(struct wire *wire, struct message *message, void *arg)

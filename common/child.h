@@ -15,7 +15,8 @@ struct child {
 	struct loop *loop;
 	struct conf *conf; /* replaced on reload, after on_reload returned */
 	struct wire *supervisor;
-	void *state; /* the program's own */
+	void *state;		    /* the program's own */
+	uint64_t peers[ROLE_COUNT]; /* numbers of the latest streams */
 };
 
 struct child_program {
@@ -43,6 +44,10 @@ struct child_program {
 	/* Called after every round of the loop (group commit, pushes). */
 	void (*after_round)(struct child *child);
 };
+
+/* The stream to that program broke. When it has not died, both get a new one
+ * in a while. */
+void child_peer_lost(const struct child *child, enum role role);
 
 /* The whole life of the program; returns its exit status. When the supervisor
  * goes away the child stops as if told to, with 5 s of grace. SIGTERM and

@@ -17,7 +17,8 @@ enum message_type {
 			 * payload: span path of the file it came from */
 	MSG_LISTENER,	/* id: enum listener_kind; payload: u32 index of the
 			 * conf listen block; fds: socket[, certificate, key] */
-	MSG_PEER,	/* id: enum role; fd: a stream to that program */
+	MSG_PEER,	/* id: enum role, above PEER_ROLE_BITS the stream's
+			 * number; fd: a stream to that program */
 	MSG_RUN,	/* all of the above has been sent: begin */
 	MSG_STOP,	/* finish what is in hand, then exit 0;
 			 * payload: u32 grace_ms */
@@ -25,8 +26,9 @@ enum message_type {
 			 * "line:NAME", "destination:NAME") */
 	MSG_LOG_LEVEL,	/* u8 enum log_level */
 	/* child -> supervisor */
-	MSG_READY, /* serving */
-	MSG_NOTE,  /* span: one line for "outpost status" */
+	MSG_READY,     /* serving */
+	MSG_NOTE,      /* span: one line for "outpost status" */
+	MSG_PEER_LOST, /* id: as in MSG_PEER; it broke: a new one, please */
 
 	/* inject, smtpd, runner -> queued: one message. id: the client's own
 	 * transaction number, unique among its open ones */
@@ -121,6 +123,7 @@ enum role {
 	ROLE_SMTPD,
 	ROLE_COUNT
 };
+enum { PEER_ROLE_BITS = 8 };
 
 /* Bounds that every program keeps. */
 enum {

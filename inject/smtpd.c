@@ -40,6 +40,7 @@ static void open_smtpd(struct child *child, struct sandbox *sandbox)
 	(void)sandbox;
 	if (!d)
 		fatal(EXIT_TRY_LATER, "out of memory");
+	d->child = child;
 	d->loop = child->loop;
 	d->conf = child->conf;
 	d->counts = client_count_new();

@@ -211,13 +211,12 @@ static void release_all(void *arg)
 		client_release(LIST_FIRST(&d->held));
 }
 
-static void on_closed(struct wire *wire, const char *text, void *arg)
+static void lose_keeper(struct smtpd *d, const char *text)
 {
-	struct smtpd *d = arg;
 	struct outcome why;
 
 	log_warn("keeper-gone", "why", text, NULL);
-	wire_free(wire);
+	wire_free(d->keeper);
 	d->keeper = NULL;
 	outcome_temp(
 	    &why, "4.3.0", "the mail queue went away, try again later");
@@ -225,6 +224,15 @@ static void on_closed(struct wire *wire, const char *text, void *arg)
 		if (d->slots[i].number)
 			refuse(d, &d->slots[i], &why);
 	release_all(d);
+}
+
+static void on_closed(struct wire *wire, const char *text, void *arg)
+{
+	struct smtpd *d = arg;
+
+	(void)wire;
+	child_peer_lost(d->child, ROLE_QUEUED);
+	lose_keeper(d, text);
 }
 
 static const struct wire_rule rules[] = {
@@ -243,7 +251,7 @@ void keeper_attach(struct smtpd *d, int fd)
 		return;
 	}
 	if (d->keeper)
-		on_closed(d->keeper, "replaced", d);
+		lose_keeper(d, "replaced");
 	d->keeper = wire;
 }
 

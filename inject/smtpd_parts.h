@@ -63,6 +63,7 @@ LIST_HEAD(clients, client);
 struct slot;
 
 struct smtpd {
+	const struct child *child;
 	struct loop *loop;
 	const struct conf *conf;
 	struct listener listeners[LISTENERS_MAX];

@@ -378,6 +378,7 @@ static void on_spawner_closed(struct wire *wire, const char *why, void *arg)
 	if (runner->spawner == wire)
 		runner->spawner = NULL;
 	wire_free(wire);
+	child_peer_lost(runner->child, ROLE_REMOTE);
 	schedule_set_usable(runner->schedule, runner->spawner != NULL);
 	schedule_each_line(runner->schedule, lose_start, NULL);
 }

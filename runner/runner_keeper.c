@@ -530,13 +530,14 @@ static void lose_keeper(struct runner *runner, const char *why)
 
 static void cut_off(struct runner *runner, const char *why)
 {
+	child_peer_lost(runner->child, ROLE_QUEUED);
 	lose_keeper(runner, why);
 }
 
 static void on_closed(struct wire *wire, const char *why, void *arg)
 {
 	(void)wire;
-	lose_keeper(arg, why);
+	cut_off(arg, why);
 }
 
 void keeper_connect(struct runner *runner, int fd)

@@ -94,6 +94,7 @@ static void lose_resolver(struct runner *runner, const char *why)
 	log_warn("resolver-lost", "why", why, NULL);
 	runner->resolver = NULL;
 	wire_free(wire);
+	child_peer_lost(runner->child, ROLE_RESOLVE);
 }
 
 static void take_answer(

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -321,8 +322,21 @@ static int open_sockets(struct supervisor *s)
 	return 0;
 }
 
+/* Lines and clients need one each: what is allowed is used, by the children
+ * too. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int set_up(struct supervisor *s)
 {
+	raise_descriptors();
 	s->loop = loop_new();
 	s->folder = program_folder();
 	if (!s->loop || !s->folder || watch_signals(s) < 0) {

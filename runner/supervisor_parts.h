@@ -14,6 +14,7 @@ enum {
 	LISTENERS_MAX = 256,
 	CLIENTS_MAX = 64,  /* on the control socket */
 	SCOPES_MAX = 1000, /* of "outbound off" */
+	LINKS = 4,	   /* pairs of programs that talk */
 };
 
 enum program_state {
@@ -60,12 +61,19 @@ struct client {
 	bool waits_for_stop, is_admin;
 };
 
+struct link {
+	struct supervisor *supervisor;
+	uint64_t number;    /* of its latest stream */
+	struct timer timer; /* set: one side has lost that */
+};
+
 struct supervisor {
 	struct loop *loop;
 	struct conf *conf;
 	const char *file; /* as asked for; NULL: the usual places */
 	char *folder;	  /* of the programs */
 	struct program programs[PROGRAMS];
+	struct link links[LINKS];
 	struct listeners listeners;
 	struct client clients[CLIENTS_MAX];
 	struct timer accept_timer;
@@ -100,6 +108,12 @@ bool program_is_alive(const struct program *p);
 void program_send_conf(struct program *p);
 void programs_reap(void *supervisor);
 const char *program_state_name(enum program_state state);
+
+/* supervisor_link.c: the streams between programs */
+void links_connect_all(struct supervisor *s);
+void links_connect(struct program *p); /* to all it talks to */
+/* p says that it has lost that stream. id: as in MSG_PEER_LOST */
+void links_mend(struct program *p, uint64_t id);
 
 /* supervisor_place.c: errors go to standard error; 0 or -1 */
 int places_make(struct supervisor *s); /* folders, locks */

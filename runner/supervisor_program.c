@@ -31,16 +31,6 @@ static const char *const names[PROGRAMS] = {
 	[ROLE_SMTPD] = "outpost-smtpd",
 };
 
-/* Who talks to whom. */
-static const struct {
-	enum role one, other;
-} pairs[] = {
-	{ ROLE_SMTPD, ROLE_QUEUED },
-	{ ROLE_RUNNER, ROLE_QUEUED },
-	{ ROLE_RUNNER, ROLE_RESOLVE },
-	{ ROLE_RUNNER, ROLE_REMOTE },
-};
-
 /* Which listeners go to whom. */
 static const struct {
 	enum role role;
@@ -102,9 +92,16 @@ static void on_note(struct wire *wire, struct message *message, void *arg)
 	snprintf(p->note, sizeof(p->note), "%s", log_escape(note));
 }
 
+static void on_peer_lost(struct wire *wire, struct message *message, void *arg)
+{
+	(void)wire;
+	links_mend(arg, message->id);
+}
+
 static const struct wire_rule rules[] = {
 	{ MSG_READY, 0, on_ready },
 	{ MSG_NOTE, NOTE_MAX, on_note },
+	{ MSG_PEER_LOST, 0, on_peer_lost },
 	{ 0 },
 };
 
@@ -173,39 +170,6 @@ void program_send_conf(struct program *p)
 	put_span(&payload, span_of(conf->file));
 	wire_send_fds(p->wire, MSG_CONFIG, 0, buf_span(&payload), &fd, 1);
 	buf_clear(&payload);
-}
-
-static void send_peer(struct program *to, enum role role, int fd)
-{
-	wire_send_fds(to->wire, MSG_PEER, role, (struct span){ 0 }, &fd, 1);
-}
-
-static void connect_pair(struct program *one, struct program *other)
-{
-	int fds[2];
-
-	if (!one->wire || !other->wire)
-		return;
-	if (wire_pair(fds) < 0) {
-		log_warn("not-connected", "program", one->name, "to",
-		    other->name, "why", strerror(errno), NULL);
-		program_kill(one);
-		return;
-	}
-	send_peer(one, other->role, fds[0]);
-	send_peer(other, one->role, fds[1]);
-}
-
-static void connect_to_others(struct program *p)
-{
-	struct program *all = p->supervisor->programs;
-
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
-		if (pairs[i].one == p->role)
-			connect_pair(p, &all[pairs[i].other]);
-		else if (pairs[i].other == p->role)
-			connect_pair(p, &all[pairs[i].one]);
-	}
 }
 
 /* What a program gets before its peers, and what ends it all. */
@@ -341,7 +305,7 @@ void program_start(struct program *p)
 	if (!exec_program(p))
 		return;
 	provide_first(p);
-	connect_to_others(p);
+	links_connect(p);
 	provide_last(p);
 }
 
@@ -353,8 +317,7 @@ void programs_start(struct supervisor *s)
 		if (program_is_wanted(s, (enum role)role) &&
 		    exec_program(&all[role]))
 			provide_first(&all[role]);
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
-		connect_pair(&all[pairs[i].one], &all[pairs[i].other]);
+	links_connect_all(s);
 	for (int role = 0; role < PROGRAMS; role++)
 		if (all[role].wire)
 			provide_last(&all[role]);
