@@ -233,8 +233,131 @@ def no_descriptors(folder):
     stage.stop()
 
 
+# --- a configuration that takes away what is in use --------------------------
+
+def sending(instance):
+    return [l for l in instance.json("lines") if l["state"] == "sending"]
+
+
+def group_removed(folder):
+    """A line group goes while its mail is under way: what is being sent is
+    finished, the rest goes by what is left, once each."""
+    stage = Stage()
+    host = stage.host("127.0.4.5", {"end": Answer("250 ok", delay=1)})
+    base = RETRY + 'line "default" { count = 2 }\n'
+    bulk = base + 'line "bulk" { count = 2  messages-per-connection = 3 }\n' \
+        + route("*.example", f"127.0.4.5:{stage.port}", 'line = "bulk"')
+    with Instance(folder / "a", bulk, listen=False) as i:
+        for n in range(8):
+            send(i, f"u{n}@d.example")
+        assert wait_until(lambda: sending(i)), i.text()
+        # the route still names it: refused, and all goes on
+        i.configure(bulk.replace('line "bulk" { count = 2  '
+                                 'messages-per-connection = 3 }\n', ""))
+        done = i.command("reload", check=False)
+        assert done.returncode == 78 and "bulk" in done.stderr, done
+        i.configure(base + route("*.example", f"127.0.4.5:{stage.port}"))
+        i.command("reload")
+        i.wait_empty(40)
+        stats = check_sums(i)
+        assert (stats["delivered"], stats["failed"]) == (8, 0), stats
+        assert len(host.messages) - 8 <= stats["uncertain"]
+        assert {l["group"] for l in i.json("lines")} == {"default"}
+    stage.stop()
+
+
+def limits_lowered(folder):
+    """Below what is in use now: nothing is lost, and the new limits hold."""
+    stage = Stage()
+    host = stage.host("127.0.4.6", {"end": Answer("250 ok", delay=0.3)})
+    tail = route("*.example", f"127.0.4.6:{stage.port}")
+    high = RETRY + 'line "default" { count = 10 }\n' + tail
+    low = RETRY + 'line "default" { count = 1 }\n' + tail + \
+        "limits { connections = 2  destination-connections = 1  " \
+        "recipients = 1  message-size = 1K }\n"
+    with Instance(folder / "a", high) as i:
+        for n in range(30):
+            send(i, f"u{n}@d{n % 3}.example")
+        clients = [smtplib.SMTP("127.0.0.1", i.port, timeout=10)
+                   for _ in range(5)]
+        assert wait_until(lambda: sending(i)), i.text()
+        i.configure(low)
+        i.command("reload")
+        # whoever is connected is told, or finishes; new ones fit the limit
+        for client in clients:
+            try:
+                client.quit()
+            except (smtplib.SMTPException, OSError):
+                pass
+        assert wait_until(lambda: i.json("lines") and
+                          len(i.json("lines")) == 1, 20), i.text()
+        i.wait_empty(40)
+        stats = check_sums(i)
+        assert (stats["delivered"], stats["failed"]) == (30, 0), stats
+        assert len(host.messages) - 30 <= stats["uncertain"]
+        done = i.sendmail("Subject: x\n\n" + "x" * 2000, "u@d.example")
+        assert done.returncode == 69, done
+        done = i.sendmail("Subject: x\n\nx\n", "u@d.example", "v@d.example")
+        assert done.returncode == 69, done
+        send(i, "u@d.example")
+        i.wait_empty()
+    stage.stop()
+
+
+def spool_lowered(folder):
+    """A spool limit below what is there: new mail waits outside, what was
+    accepted stays, and with room again all goes on."""
+    high = "outbound = off\nlimits { spool-size = 64M }\n"
+    low = "outbound = off\nlimits { spool-size = 1M }\n"
+    with Instance(folder / "a", high, listen=False) as i:
+        text = b"Subject: x\n\n" + b"x" * 76 + b"\n" * 3000 + b"y" * 100000
+        before = 0
+        while before < 100:
+            assert i.sendmail(text, "u@d.example").returncode == 0
+            before += 1
+        i.configure(low)
+        i.command("reload")
+        codes = {i.sendmail(text, "u@d.example").returncode
+                 for _ in range(100)}
+        assert 75 in codes and codes <= {0, 75}, codes
+        kept = i.stats()["recipients"]
+        assert kept >= before
+        i.configure(high)
+        i.command("reload")
+        assert wait_until(lambda: i.sendmail(
+            text, "u@d.example").returncode == 0), i.text()
+        assert check_sums(i)["recipients"] >= kept + 1
+        assert i.command("queue", "verify").returncode == 0
+
+
+def half_written(folder):
+    """Read in the middle of being written: all of it or nothing of it."""
+    with Sink(folder / "sink") as sink:
+        conf = RETRY + route("*.example", f"127.0.0.1:{sink.port}") + \
+            'line "default" { count = 2 }\ntls { policy = "opportunistic" }\n'
+        with Instance(folder / "a", conf, listen=False) as i:
+            whole = i.conf.read_text()
+            pids = i.pids("outpost-queued")
+            start = whole.index("route")
+            refused = 0
+            for cut in range(start, len(whole) - 1, 7):
+                i.conf.write_text(whole[:cut])
+                done = i.command("reload", check=False)
+                refused += done.returncode != 0
+                assert done.returncode == 0 or \
+                    "outpost.conf:" in done.stderr, done
+            assert refused > 10, refused
+            i.conf.write_text(whole)
+            i.command("reload")
+            send(i, "u@x.example")
+            sink.wait(1)
+            assert pids == i.pids("outpost-queued")
+            i.wait_empty()
+
+
 def main():
-    for scene in (poison, no_processes, no_descriptors):
+    for scene in (poison, no_processes, no_descriptors, group_removed,
+                  limits_lowered, spool_lowered, half_written):
         print(scene.__name__, flush=True)
         started = time.monotonic()
         with Folder() as folder:
