@@ -13,6 +13,8 @@ struct changing {
 	size_t n, cap;
 	uint32_t messages;
 	uint64_t last_message;
+	uint64_t asked; /* the message that is_being_sent is about */
+	bool is_being_sent;
 };
 
 /* For changes that speak of single recipients when the filter does. */
@@ -23,16 +25,51 @@ static bool is_by_recipient(const struct change *c)
 		   c->action == CHANGE_BOUNCE);
 }
 
+/* Does a line have any delivery of it now? */
+static bool find_claim(struct index *ix, uint64_t id)
+{
+	bool is_found = false;
+	MDB_cursor *cursor;
+	struct key key;
+	MDB_val k, v;
+	int op = MDB_SET_RANGE;
+
+	if (mdb_cursor_open(ix->write, ix->db[DB_CLAIM], &cursor) != 0)
+		return true;
+	key_delivery(&key, id, 0);
+	k = (MDB_val){ key.n, key.bytes };
+	for (; !is_found && mdb_cursor_get(cursor, &k, &v, op) == 0;
+	     op = MDB_NEXT) {
+		uint64_t found;
+		uint16_t number;
+
+		key_tail(
+		    (struct span){ k.mv_data, k.mv_size }, &found, &number);
+		if (found != id)
+			break;
+		is_found = v.mv_size != 2 ||
+			   ((const uint8_t *)v.mv_data)[1] == CLAIM_DELIVER;
+	}
+	mdb_cursor_close(cursor);
+	return is_found;
+}
+
 /* "Nothing of it has been sent": of the message, while it is here. */
-static bool is_retractable(const struct walk *w)
+static bool is_retractable(struct changing *c, const struct walk *w)
 {
 	const struct delivery *d = &w->delivery;
 
-	return !w->message.was_sent && d->uncertain == 0 &&
-	       delivery_npending(d) == d->n;
+	if (w->message.was_sent || d->uncertain > 0 ||
+	    delivery_npending(d) < d->n)
+		return false;
+	if (c->asked != w->at.message) {
+		c->asked = w->at.message;
+		c->is_being_sent = find_claim(c->spool->index, c->asked);
+	}
+	return !c->is_being_sent;
 }
 
-static bool is_changeable(const struct changing *c, const struct walk *w)
+static bool is_changeable(struct changing *c, const struct walk *w)
 {
 	const struct delivery *d = &w->delivery;
 
@@ -50,7 +87,7 @@ static bool is_changeable(const struct changing *c, const struct walk *w)
 	case CHANGE_BOUNCE:
 		return delivery_npending(d) > 0;
 	case CHANGE_RETRACT:
-		return is_retractable(w);
+		return is_retractable(c, w);
 	default:
 		return false;
 	}

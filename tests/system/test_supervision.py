@@ -168,7 +168,8 @@ def no_processes(folder):
         assert wait_until(lambda: "line-not-started" in i.log()), i.text()
         is_calm(i)
         assert wait_until(lambda: not i.queue("--limit", "1"), 30), i.text()
-        assert 1 <= len([l for l in i.json("lines") if l["pid"]]) <= 2
+        if os.geteuid() == 0:  # else others' processes count too
+            assert 1 <= len([l for l in i.json("lines") if l["pid"]]) <= 2
         stats = check_sums(i)
         assert (stats["delivered"], stats["failed"]) == (30, 0), stats
         assert len(slow.messages) == 30

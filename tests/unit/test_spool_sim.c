@@ -723,6 +723,14 @@ static void model_change(struct test *t, struct mmessage *m,
 	}
 }
 
+static bool is_being_sent(const struct mmessage *m)
+{
+	for (int i = 0; i < m->ndeliveries; i++)
+		if (m->deliveries[i].claim == CLAIM_DELIVER + 1)
+			return true;
+	return false;
+}
+
 static bool model_may_change(
     const struct mmessage *m, const struct mdelivery *d, const struct change *c)
 {
@@ -735,7 +743,7 @@ static bool model_may_change(
 		return d->state != STATE_HELD && mpending(d) > 0;
 	case CHANGE_RETRACT:
 		return !m->was_sent && d->uncertain == 0 &&
-		       mpending(d) == mhere(d);
+		       mpending(d) == mhere(d) && !is_being_sent(m);
 	case CHANGE_DELETE:
 		return true;
 	default:
