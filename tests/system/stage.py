@@ -204,7 +204,12 @@ class Stage:
 
     def stop(self, grace_ms=1000):
         if self.process.poll() is None:
-            self.send(MSG_STOP, 0, struct.pack(">I", grace_ms))
+            try:
+                self.send(MSG_STOP, 0, struct.pack(">I", grace_ms))
+            except BrokenPipeError:
+                status = self.process.wait(5)
+                raise RuntimeError(
+                    f"ended by itself: {status}\n{self.read_log()[-3000:]}")
             try:
                 self.process.wait(grace_ms / 1000 + 5)
             except subprocess.TimeoutExpired:
