@@ -75,6 +75,7 @@ class Actor:
         if kind:
             print(self.log()[-4000:])
         self.stage.process.kill()
+        self.stage.process.wait()  # or stop would still talk to it
         self.stage.stop()
 
 
