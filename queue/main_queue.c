@@ -3,6 +3,7 @@
 
 #include "common/deadline.h"
 #include "queue/tool_source.h"
+#include "queue/tool_text.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static int usage_error(const char *error)
 {
 	fprintf(stderr,
 	    "outpost-queue: %s\n(outpost queue -h shows what there is)\n",
-	    error);
+	    text_safe(span_of(error)));
 	return EXIT_USAGE;
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { GROUP_BUCKETS = 4096, GROUPS_SHOWN = 20 };
+enum { GROUP_BUCKETS = 4096, GROUPS_SHOWN = 20, GROUPS_IN_JSON = 1000 };
 
 struct group {
 	struct group *next;
@@ -239,12 +239,14 @@ static void print_survey(const struct survey *survey, uint64_t now)
 
 /* --- for programs --------------------------------------------------------- */
 
+/* The largest: whoever counts them by name must not count a million. */
 static json_t *groups_to_json(const struct groups *groups)
 {
 	struct group **list = sorted(groups);
 	json_t *array = json_array();
 
-	for (size_t i = 0; list && i < groups->count; i++) {
+	for (size_t i = 0; list && i < groups->count && i < GROUPS_IN_JSON;
+	     i++) {
 		const struct group *g = list[i];
 
 		json_array_append_new(
@@ -301,6 +303,8 @@ static void print_json(const struct spool_stats *s, const struct survey *survey,
 	json_object_set_new(object, "states", states_to_json(survey));
 	json_object_set_new(
 	    object, "destinations", groups_to_json(&survey->destinations));
+	json_object_set_new(object, "destination_count",
+	    json_integer((json_int_t)survey->destinations.count));
 	json_object_set_new(object, "lines", groups_to_json(&survey->lines));
 	if (rates)
 		json_object_set_new(object, "per_second",

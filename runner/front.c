@@ -36,7 +36,8 @@ int front_no_arguments(struct front *f, int argc, char **argv)
 	}
 	if (optind == argc)
 		return 0;
-	fprintf(stderr, "outpost: %s takes no \"%s\"\n", argv[0], argv[optind]);
+	fprintf(stderr, "outpost: %s takes no \"%s\"\n", argv[0],
+	    log_escape(span_of(argv[optind])));
 	return EXIT_USAGE + 1;
 }
 

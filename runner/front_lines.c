@@ -94,7 +94,7 @@ int front_lines(struct front *f, int argc, char **argv)
 	}
 	if (optind != argc) {
 		fprintf(stderr, "outpost: lines %s is not yet supported\n",
-		    argv[optind]);
+		    log_escape(span_of(argv[optind])));
 		return EXIT_USAGE;
 	}
 	if (front_load(f) < 0)

@@ -57,8 +57,8 @@ static void print_outbound(const json_t *object)
 	printf("configuration    %s\n",
 	    json_string_value(json_object_get(object, "file")));
 	printf("outbound         %s\n", json_is_true(outbound) ? "on" : "off");
-	json_array_foreach(off, i, scope)
-	    printf("outbound off     %s\n", json_string_value(scope));
+	json_array_foreach(off, i, scope) printf("outbound off     %s\n",
+	    log_escape(span_of(json_string_value(scope))));
 }
 
 static void print_schedule(const json_t *object)

@@ -96,7 +96,8 @@ int main(int argc, char **argv)
 		return status - 1;
 	command = find(argv[optind]);
 	if (!command) {
-		fprintf(stderr, "outpost: no command \"%s\"\n", argv[optind]);
+		fprintf(stderr, "outpost: no command \"%s\"\n",
+		    log_escape(span_of(argv[optind])));
 		front_usage(NULL, true);
 		return EXIT_USAGE;
 	}

@@ -201,6 +201,15 @@ static int remember(
 	return 0;
 }
 
+/* A domain in A-labels, an address literal, a relay: of the printable kind. */
+static bool is_destination(struct span name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] >= 0x7f)
+			return false;
+	return name.n > 0;
+}
+
 /* "", "line:NAME" of a line group there is, or "destination:NAME". */
 static int check_scope(
     const struct conf *conf, struct span scope, struct outcome *why)
@@ -211,7 +220,7 @@ static int check_scope(
 	if (scope.n == 0)
 		return 0;
 	if (span_is_equal(kind, SPAN_LITERAL("destination")))
-		is_known = name.n > 0 && !span_has_line_breaks(name);
+		is_known = is_destination(name);
 	for (size_t i = 0; i < conf->nlines; i++)
 		if (span_is_equal(kind, SPAN_LITERAL("line")) &&
 		    span_is_equal(name, span_of(conf->lines[i].name)))
