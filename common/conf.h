@@ -64,7 +64,12 @@ struct conf_relay {
 	struct conf_server *servers;
 	size_t nservers;
 	int tls; /* enum tls_level of messages.h, -1: not given */
+	/* The login. The supervisor reads what the files and the command give
+	 * and hands it to the runner; nobody else sees it. */
 	char *user, *password_file;
+	struct strings token_command; /* prints a token on its first line */
+	struct strings mechanisms;    /* allowed ones; empty: by what is given*/
+	char *certificate, *key;      /* for EXTERNAL */
 };
 
 /* What a line group has of its own on one node. */
@@ -124,6 +129,24 @@ struct conf_retry {
 	int fallback_after;
 };
 
+/* What to make of replies: the first rule that fits. */
+struct conf_reply {
+	struct conf_place place;
+	char *pattern;	   /* POSIX extended regular expression, on "code
+			    * enhanced-code text" in one line */
+	char *destination; /* pattern of recipient domains; NULL: all */
+	char *action;	   /* "retry"... or "relay:NAME" */
+	uint32_t after_s;  /* 0: not given */
+};
+
+enum conf_switch { SWITCH_OFF = 0, SWITCH_ON = 1, SWITCH_SHADOW = 2 };
+struct conf_tls {
+	int policy;	   /* enum tls_level: MAY = opportunistic */
+	int dane, mta_sts; /* enum conf_switch; SHADOW: only reported */
+	bool tlsrpt;	   /* send reports (RFC 8460) */
+	char *ca_file;	   /* PEM; NULL: the system's bundle */
+};
+
 struct conf_defaults {
 	char *reply_to, *sender_name, *sender_domain;
 };
@@ -166,7 +189,9 @@ struct conf {
 	struct conf_retry retry;
 	struct conf_defaults defaults;
 	struct conf_limits limits;
-	int tls_policy; /* enum tls_level: MAY = opportunistic */
+	struct conf_tls tls;
+	struct conf_reply *replies;
+	size_t nreplies;
 };
 
 /* Errors are collected, one line each: "file:line: what, what is allowed". */

@@ -65,6 +65,12 @@ static const struct conf_choice tls_policies[] = {
 	{ "verify", TLS_VERIFY, .is_later = true },
 	END,
 };
+static const struct conf_choice switches[] = {
+	{ "off", SWITCH_OFF },
+	{ "on", SWITCH_ON },
+	{ "shadow", SWITCH_SHADOW },
+	END,
+};
 static const struct conf_choice line_auto[] = {
 	{ "auto", 0, .is_later = true },
 	END,
@@ -92,8 +98,14 @@ static const struct conf_option relay_options[] = {
 	{ "servers", &kind_servers, AT(conf_relay, servers), .max = 16 },
 	{ "tls", &kind_choice, AT(conf_relay, tls), .unset = -1,
 	    .choices = tls_levels },
-	{ "user", &kind_text, .min = 1, LATER },
-	{ "password-file", &kind_path, LATER },
+	{ "user", &kind_text, AT(conf_relay, user), 1, LATER },
+	{ "password-file", &kind_path, AT(conf_relay, password_file), LATER },
+	{ "token-command", &kind_texts, AT(conf_relay, token_command),
+	    .max = 16, LATER },
+	{ "mechanisms", &kind_texts, AT(conf_relay, mechanisms), .max = 16,
+	    LATER },
+	{ "certificate", &kind_path, AT(conf_relay, certificate), LATER },
+	{ "key", &kind_path, AT(conf_relay, key), LATER },
 	FROM(conf_relay),
 	END,
 };
@@ -175,8 +187,9 @@ static const struct conf_option retry_options[] = {
 	    "4h" },
 	{ "jitter", &kind_percent, AT(conf_retry, jitter_percent), 0, 100,
 	    "10%" },
-	{ "fallback-relay", &kind_name, LATER },
-	{ "fallback-after", &kind_number, .min = 1, .max = 10000, LATER },
+	{ "fallback-relay", &kind_name, AT(conf_retry, fallback_relay), LATER },
+	{ "fallback-after", &kind_number, AT(conf_retry, fallback_after), 1,
+	    10000, LATER },
 	END,
 };
 
@@ -204,10 +217,14 @@ static const struct conf_option limits_options[] = {
 };
 
 static const struct conf_option tls_options[] = {
-	{ "policy", &kind_choice, 0, .fallback = "opportunistic",
-	    .choices = tls_policies },
-	{ "dane", &kind_bool, LATER },
-	{ "mta-sts", &kind_bool, LATER },
+	{ "policy", &kind_choice, AT(conf_tls, policy),
+	    .fallback = "opportunistic", .choices = tls_policies },
+	{ "dane", &kind_choice, AT(conf_tls, dane), .choices = switches,
+	    LATER },
+	{ "mta-sts", &kind_choice, AT(conf_tls, mta_sts), .choices = switches,
+	    LATER },
+	{ "tlsrpt", &kind_bool, AT(conf_tls, tlsrpt), LATER },
+	{ "ca-file", &kind_path, AT(conf_tls, ca_file), LATER },
 	END,
 };
 
@@ -219,10 +236,14 @@ static const struct conf_choice reply_actions[] = {
 	{ "suspend", 0 },
 	END,
 };
-static const struct conf_option reply_title = { "reply", &kind_text, .min = 1 };
+static const struct conf_option reply_title = { "reply", &kind_text,
+	AT(conf_reply, pattern), .min = 1 };
 static const struct conf_option reply_options[] = {
-	{ "action", &kind_action, .choices = reply_actions },
-	{ "after", &kind_duration, .min = SECOND, .max = 30 * DAY },
+	{ "action", &kind_action, AT(conf_reply, action),
+	    .choices = reply_actions },
+	{ "after", &kind_duration, AT(conf_reply, after_s), SECOND, 30 * DAY },
+	{ "destination", &kind_pattern, AT(conf_reply, destination) },
+	FROM(conf_reply),
 	END,
 };
 static const struct conf_option restrict_title = { "restrict", &kind_sender };
@@ -254,8 +275,9 @@ static const struct conf_block root_blocks[] = {
 	{ "defaults", defaults_options,
 	    .offset = offsetof(struct conf, defaults) },
 	{ "limits", limits_options, .offset = offsetof(struct conf, limits) },
-	{ "tls", tls_options, .offset = offsetof(struct conf, tls_policy) },
-	{ "reply", reply_options, NULL, &reply_title, .is_later = true },
+	{ "tls", tls_options, .offset = offsetof(struct conf, tls) },
+	{ "reply", reply_options, NULL, &reply_title,
+	    ARRAY(conf_reply, replies, nreplies), .is_later = true },
 	{ "restrict", restrict_options, NULL, &restrict_title,
 	    .is_later = true },
 	{ "dkim", dkim_options, NULL, &dkim_title, .is_later = true },

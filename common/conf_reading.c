@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { READ_BYTES = 2048 };
+
 void *conf_append(void *items, size_t *count, size_t size)
 {
 	void *old, *grown;
@@ -70,11 +72,14 @@ void conf_problem(
 	problem->text = conf_strdup(text);
 }
 
+/* In small steps first: most files are small, and sendmail reads one for each
+ * message. */
 static int read_all(struct buf *text, int fd)
 {
 	for (;;) {
-		char *to = buf_reserve(text, 65536);
-		ssize_t n = to ? read(fd, to, 65536) : 0;
+		size_t step = text->len < READ_BYTES ? READ_BYTES : 32768;
+		char *to = buf_reserve(text, step);
+		ssize_t n = to ? read(fd, to, step) : 0;
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -75,6 +75,9 @@ enum message_type {
 	MSG_SESSION_DONE, /* id: session; session_report. All jobs given for
 			   * it have been answered before this */
 	MSG_LINE_STATE,	  /* u8 enum line_state, span peer */
+	MSG_HOST_TRIED,	  /* id: session; host_tried: one per connection */
+	MSG_TICKET,	  /* id: session; ticket */
+	MSG_TRANSCRIPT,	  /* id: session; transcript. Also runner -> queued */
 
 	/* queue tool -> queued (control socket) */
 	MSG_LIST = 80, /* list_query; answers MSG_ITEM..., MSG_LIST_END */
@@ -135,6 +138,7 @@ enum {
 				   * travel as descriptors */
 	REPLY_MAX = 1000,	  /* bytes of a reply text that are kept */
 	LOCALNAME_MAX = 255,
+	TLS_TEXT_MAX = 600, /* bytes of what a result says of TLS */
 };
 
 #include "common/messages_control.h"

@@ -23,6 +23,15 @@ struct span get_line(struct reader *r, size_t max)
 	return r->bad ? (struct span){ NULL, 0 } : s;
 }
 
+struct span get_bytes(struct reader *r, size_t max)
+{
+	struct span s = get_span(r);
+
+	if (s.n > max)
+		r->bad = true;
+	return r->bad ? (struct span){ NULL, 0 } : s;
+}
+
 void *get_array(struct reader *r, size_t n, size_t bytes, size_t size)
 {
 	void *array;

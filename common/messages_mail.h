@@ -111,9 +111,10 @@ struct waiting {
 	struct span line; /* group asked for; empty */
 };
 enum {
-	WAITING_REPORT = 1,    /* recipients await a report, none pending */
-	WAITING_UNCERTAIN = 2, /* an earlier attempt may have delivered it */
-	WAITING_WARNED = 4,    /* the delay notice has been made */
+	WAITING_REPORT = 1,	/* recipients await a report, none pending */
+	WAITING_UNCERTAIN = 2,	/* an earlier attempt may have delivered it */
+	WAITING_WARNED = 4,	/* the delay notice has been made */
+	WAITING_REQUIRETLS = 8, /* RFC 8689 */
 };
 void waiting_put(struct buf *b, const struct waiting *w);
 void waiting_get(struct reader *r, struct waiting *w);
@@ -167,6 +168,17 @@ enum rcpt_result {
 			     * accepted; tried again, recorded */
 };
 
+/* What a reply rule makes of a reply. NEXT_HOST the line does by itself. */
+enum reply_action {
+	REPLY_AS_IS = 0,
+	REPLY_RETRY = 1,
+	REPLY_BOUNCE = 2,
+	REPLY_NEXT_HOST = 3,
+	REPLY_SUSPEND = 4, /* no more mail to this destination for a while */
+	REPLY_RELAY = 5,   /* the rest of its tries go by the rule's relay */
+};
+enum { REPLY_RULE_BUILTIN = 0x8000 };
+
 /* result: what a line says of one job. */
 struct rcpt_outcome {
 	uint16_t index; /* in its delivery */
@@ -174,11 +186,16 @@ struct rcpt_outcome {
 	uint16_t code;	/* SMTP reply code; 0: no reply */
 	char status[12];
 	struct span reply; /* text of the reply or the reason, printable */
+	uint8_t action;	   /* enum reply_action: what a reply rule says */
+	uint32_t after_s;  /* RETRY, SUSPEND: how long; 0: by retry settings */
+	uint16_t rule;	   /* 1 + its number in the configuration, above
+			    * REPLY_RULE_BUILTIN a built-in one; 0: none */
 };
 struct result {
 	struct span host;    /* name, "" when none was reached */
 	struct span address; /* "192.0.2.1:25" */
-	struct span tls;     /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" */
+	struct span tls;     /* "TLSv1.3 TLS_AES_256_GCM_SHA384 policy=dane
+			      * verified=dane-ee name=... sha256=..."; "" */
 	uint32_t took_ms;
 	bool peer_has_dsn; /* else success reports are ours (RELAYED) */
 	const struct rcpt_outcome *recipients;
@@ -205,5 +222,18 @@ struct attempt {
 void attempt_put(struct buf *b, const struct attempt *a);
 int attempt_get(struct reader *r, struct attempt *a); /* allocates arrays */
 void attempt_free(struct attempt *a);
+
+/* The words of one connection that did not go well, secrets masked: kept in a
+ * bounded ring, shown by "queue show ID --session". */
+enum { TRANSCRIPT_MAX = 32768, TRANSCRIPT_MESSAGES_MAX = 64 };
+struct transcript {
+	uint64_t began_ms; /* UTC */
+	struct span line, host, address;
+	struct span text; /* lines "12.345 > EHLO ...", LF ends */
+	uint64_t messages[TRANSCRIPT_MESSAGES_MAX];
+	uint16_t nmessages;
+};
+void transcript_put(struct buf *b, const struct transcript *t);
+void transcript_get(struct reader *r, struct transcript *t);
 
 #endif

@@ -21,6 +21,9 @@ void result_put(struct buf *b, const struct result *x)
 		put_u16(b, o->code);
 		put_span(b, span_of(o->status));
 		put_span(b, o->reply);
+		put_u8(b, o->action);
+		put_u32(b, o->after_s);
+		put_u16(b, o->rule);
 	}
 }
 
@@ -31,7 +34,10 @@ static void get_rcpt_outcome(struct reader *r, struct rcpt_outcome *o)
 	o->code = get_u16(r);
 	get_status(r, o->status);
 	o->reply = get_line(r, REPLY_MAX);
-	if (o->result > RCPT_UNCERTAIN)
+	o->action = get_u8(r);
+	o->after_s = get_u32(r);
+	o->rule = get_u16(r);
+	if (o->result > RCPT_UNCERTAIN || o->action > REPLY_RELAY)
 		r->bad = true;
 }
 
@@ -43,11 +49,11 @@ int result_get(struct reader *r, struct result *x)
 	memset(x, 0, sizeof(*x));
 	x->host = get_line(r, ADDRESS_MAX);
 	x->address = get_line(r, 255);
-	x->tls = get_line(r, 255);
+	x->tls = get_line(r, TLS_TEXT_MAX);
 	x->took_ms = get_u32(r);
 	x->peer_has_dsn = get_bool(r);
 	n = get_u16(r);
-	to = get_array(r, n, 13, sizeof(*to));
+	to = get_array(r, n, 20, sizeof(*to));
 	x->recipients = to;
 	for (size_t i = 0; to && i < n; i++) {
 		get_rcpt_outcome(r, &to[i]);
@@ -111,4 +117,33 @@ void attempt_free(struct attempt *a)
 	result_free(&a->result);
 	free((void *)a->reports);
 	memset(a, 0, sizeof(*a));
+}
+
+void transcript_put(struct buf *b, const struct transcript *t)
+{
+	put_u64(b, t->began_ms);
+	put_span(b, t->line);
+	put_span(b, t->host);
+	put_span(b, t->address);
+	put_span(b, t->text);
+	put_u16(b, t->nmessages);
+	for (unsigned i = 0; i < t->nmessages; i++)
+		put_u64(b, t->messages[i]);
+}
+
+void transcript_get(struct reader *r, struct transcript *t)
+{
+	uint16_t n;
+
+	memset(t, 0, sizeof(*t));
+	t->began_ms = get_u64(r);
+	t->line = get_line(r, 255);
+	t->host = get_line(r, ADDRESS_MAX);
+	t->address = get_line(r, 255);
+	t->text = get_bytes(r, TRANSCRIPT_MAX);
+	n = get_u16(r);
+	if (n > TRANSCRIPT_MESSAGES_MAX)
+		r->bad = true;
+	while (!r->bad && t->nmessages < n)
+		t->messages[t->nmessages++] = get_u64(r);
 }

@@ -212,7 +212,7 @@ int route_find(const struct conf *conf, const struct route_query *q,
 	const struct conf_sender *sender = find_sender(conf, q);
 	const struct conf_destination *limits;
 
-	*route = (struct route){ .tls = (uint8_t)conf->tls_policy };
+	*route = (struct route){ .tls = (uint8_t)conf->tls.policy };
 	if (q->domain.n == 0 || q->domain.n > 400)
 		return outcome_perm(why, "5.1.2", "no usable domain");
 	choose_group(conf, q, block, sender, route);

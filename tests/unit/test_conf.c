@@ -129,7 +129,7 @@ static void test_empty(void **state)
 	assert_int_equal(conf->retry.lifetime_s, 5 * 86400);
 	assert_true(conf->retry.factor > 1.99 && conf->retry.factor < 2.01);
 	assert_int_equal(conf->limits.message_size, 50 << 20);
-	assert_int_equal(conf->tls_policy, TLS_MAY);
+	assert_int_equal(conf->tls.policy, TLS_MAY);
 	conf_free(conf);
 	conf_free(NULL);
 }
@@ -263,7 +263,7 @@ static void test_whole(void **state)
 	assert_string_equal(
 	    conf->defaults.sender_name, "Ex\"am$ple \\ \xc3\xa9");
 	assert_int_equal(conf->limits.spool_size, (uint64_t)2 << 30);
-	assert_int_equal(conf->tls_policy, TLS_REQUIRE);
+	assert_int_equal(conf->tls.policy, TLS_REQUIRE);
 	conf_free(conf);
 }
 
@@ -550,7 +550,7 @@ static void test_not_yet(void **state)
 	}
 	/* typed all the same */
 	check_error("line a { rate = fast }", "1: rate: fast is not allowed");
-	check_error("tls { dane = 3 }", "1: dane: 3 is not allowed; on or off");
+	check_error("tls { dane = 3 }", "1: dane: 3 is not allowed; off, on or shadow");
 }
 
 static void test_references(void **state)
