@@ -107,6 +107,10 @@ enum message_type {
 	MSG_DO_OUTBOUND, /* as MSG_OUTBOUND; answers MSG_END */
 	MSG_LINES,	 /* answers MSG_LINE..., MSG_END */
 	MSG_LINE,	 /* line_info */
+
+	/* supervisor -> child, before MSG_CONFIG and at every reload */
+	MSG_LOG = 130, /* u8 is_syslog, u8 enum log_level, zone (date_zone_put);
+			* fd: where lines go; none: to standard error */
 };
 
 enum listener_kind {
