@@ -22,8 +22,19 @@ static void free_opts(cfg_opt_t *opts)
 	free(opts);
 }
 
-/* All values are texts for libconfuse: the kinds are ours. */
-static cfg_opt_t *make_opts(const struct conf_block *block)
+static bool has_section(
+    const struct conf_reading *r, const struct conf_block *block)
+{
+	for (size_t i = 0; i < r->nsections; i++)
+		if (r->sections[i].block == block)
+			return true;
+	return false;
+}
+
+/* All values are texts for libconfuse: the kinds are ours. It need not know
+ * blocks that the files do not have; most files have few. */
+static cfg_opt_t *make_opts(
+    const struct conf_reading *r, const struct conf_block *block)
 {
 	const cfg_opt_t text = CFG_STR(NULL, NULL, CFGF_NODEFAULT);
 	const cfg_opt_t list = CFG_STR_LIST(NULL, NULL, CFGF_NODEFAULT);
@@ -41,8 +52,11 @@ static cfg_opt_t *make_opts(const struct conf_block *block)
 		cfg_flag_t flags =
 		    b->title ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES
 			     : CFGF_NODEFAULT;
-		cfg_opt_t section = CFG_SEC(b->name, make_opts(b), flags);
+		cfg_opt_t section = CFG_SEC(b->name, NULL, flags);
 
+		if (!has_section(r, b))
+			continue;
+		section.subopts = make_opts(r, b);
 		*(cfg_opt_t *)conf_append(&opts, &n, sizeof(*opts)) = section;
 	}
 	*(cfg_opt_t *)conf_append(&opts, &n, sizeof(*opts)) = end;
@@ -208,6 +222,8 @@ static void build_blocks(struct build *b, const struct conf_block *outer,
 	for (; block && block->name; block++) {
 		size_t section = 0;
 
+		if (!has_section(b->reading, block))
+			continue;
 		for (unsigned i = 0; i < cfg_size(cfg, block->name); i++) {
 			cfg_t *sub = cfg_getnsec(cfg, block->name, i);
 
@@ -228,7 +244,7 @@ static void build_blocks(struct build *b, const struct conf_block *outer,
 
 void conf_build(struct conf_reading *r, struct conf *conf)
 {
-	cfg_opt_t *opts = make_opts(&conf_root);
+	cfg_opt_t *opts = make_opts(r, &conf_root);
 	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
 	struct build b = { .reading = r };
 
