@@ -280,6 +280,12 @@ static void check_retry(struct check *c)
 	struct conf_retry *r = &c->conf->retry;
 	size_t section = next_section(c, "retry", 0);
 
+	if (r->fallback_relay && !conf_relay(c->conf, r->fallback_relay))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "fallback-relay"),
+		    "fallback-relay: %s is not allowed; the name of a relay "
+		    "block",
+		    r->fallback_relay);
 	if (r->wait_s > r->max_wait_s &&
 	    conf_setting_find(c->reading, section, "max-wait"))
 		conf_problem(c->reading,

@@ -187,9 +187,9 @@ static const struct conf_option retry_options[] = {
 	    "4h" },
 	{ "jitter", &kind_percent, AT(conf_retry, jitter_percent), 0, 100,
 	    "10%" },
-	{ "fallback-relay", &kind_name, AT(conf_retry, fallback_relay), LATER },
+	{ "fallback-relay", &kind_name, AT(conf_retry, fallback_relay) },
 	{ "fallback-after", &kind_number, AT(conf_retry, fallback_after), 1,
-	    10000, LATER },
+	    10000, "3" },
 	END,
 };
 

@@ -20,7 +20,8 @@ static void waiting_fill(
 	w->priority = m->priority;
 	w->flags = (uint8_t)((delivery_has_report(d) ? WAITING_REPORT : 0) |
 			     (d->uncertain ? WAITING_UNCERTAIN : 0) |
-			     (d->warned ? WAITING_WARNED : 0));
+			     (d->warned ? WAITING_WARNED : 0) |
+			     (m->requiretls ? WAITING_REQUIRETLS : 0));
 	w->origin = m->origin;
 	w->uid = m->uid;
 	w->domain = d->domain;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-	SESSION_MAX = 262144,
+	SESSION_MAX = 524288,
 	HELD_JOBS = 64,	     /* jobs in hand, begun or not */
 	HELD_BYTES = 131072, /* of their payloads; one may be larger */
 	FLUSH_BYTES = 32768,

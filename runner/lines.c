@@ -12,6 +12,9 @@ enum {
 	RESULT_SIZE_MAX = 262144,
 	REPORT_SIZE_MAX = 4096,
 	STATE_SIZE_MAX = 512,
+	TRIED_SIZE_MAX = 4096,
+	TICKET_SIZE_MAX = TICKET_MAX + 1024,
+	TRANSCRIPT_SIZE_MAX = TRANSCRIPT_MAX + 4096,
 	PEER_TEXT_MAX = 128,
 };
 
@@ -185,10 +188,64 @@ static void on_line_state(struct wire *wire, struct message *message, void *arg)
 	    peer.p ? peer.p : "");
 }
 
+static void on_host_tried(struct wire *wire, struct message *message, void *arg)
+{
+	struct line_peer *p = arg;
+	struct reader r = reader_of(message->payload);
+	struct host_tried tried;
+
+	(void)wire;
+	host_tried_get(&r, &tried);
+	if (!reader_is_done(&r)) {
+		cut_off(p, "malformed word of a host");
+		return;
+	}
+	/* what it says of TLS or a login is no reason to avoid it */
+	host_memory_tried(p->runner->hosts, tried.address,
+	    tried.outcome.verdict == VERDICT_OK ||
+		memcmp(tried.outcome.status + 1, ".7.", 3) == 0,
+	    now_monotonic_ms());
+}
+
+static void on_ticket(struct wire *wire, struct message *message, void *arg)
+{
+	struct line_peer *p = arg;
+	struct reader r = reader_of(message->payload);
+	struct destination *d = schedule_line_destination(p->line);
+	struct ticket ticket;
+
+	(void)wire;
+	ticket_get(&r, &ticket);
+	if (!reader_is_done(&r))
+		cut_off(p, "malformed ticket");
+	else if (d && message->id == p->line->session)
+		host_memory_keep(p->runner->hosts,
+		    span_of(schedule_group_name(p->line)), span_of(d->name),
+		    &ticket);
+}
+
+static void on_transcript(struct wire *wire, struct message *message, void *arg)
+{
+	struct line_peer *p = arg;
+	struct reader r = reader_of(message->payload);
+	struct transcript transcript;
+
+	(void)wire;
+	transcript_get(&r, &transcript);
+	if (!reader_is_done(&r))
+		cut_off(p, "malformed transcript");
+	else if (p->runner->keeper)
+		wire_send(
+		    p->runner->keeper, MSG_TRANSCRIPT, 0, message->payload);
+}
+
 static const struct wire_rule line_rules[] = {
 	{ MSG_RESULT, RESULT_SIZE_MAX, on_result },
 	{ MSG_SESSION_DONE, REPORT_SIZE_MAX, on_session_done },
 	{ MSG_LINE_STATE, STATE_SIZE_MAX, on_line_state },
+	{ MSG_HOST_TRIED, TRIED_SIZE_MAX, on_host_tried },
+	{ MSG_TICKET, TICKET_SIZE_MAX, on_ticket },
+	{ MSG_TRANSCRIPT, TRANSCRIPT_SIZE_MAX, on_transcript },
 	{ 0 },
 };
 
@@ -298,6 +355,10 @@ void line_session(
 	session.nbinds = bind_addresses(group, addresses, session.binds);
 	if (way_hosts(way, &session.hosts, &session.nhosts) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for a session");
+	host_memory_order(
+	    runner->hosts, session.hosts, session.nhosts, now_monotonic_ms());
+	host_memory_tickets(runner->hosts, span_of(group->name),
+	    session.destination, session.hosts, session.nhosts);
 	buf_reset(&runner->scratch);
 	session_put(&runner->scratch, &session);
 	wire_send(peer_of(line)->wire, MSG_SESSION, line->session,
@@ -322,9 +383,12 @@ static void on_started(struct wire *wire, struct message *message, void *arg)
 	uint32_t pid = get_u32(&r);
 
 	(void)wire;
-	if (!p || p->line->phase != LINE_STARTING || !reader_is_done(&r) ||
-	    message->nfds != 1)
+	if (!p || p->line->phase != LINE_STARTING)
 		return;
+	if (!reader_is_done(&r) || message->nfds != 1) {
+		fail_start(p);
+		return;
+	}
 	p->pid = pid;
 	p->wire = wire_new(runner->loop, message->fds[0], p->name, line_rules,
 	    on_line_closed, p);

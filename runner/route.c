@@ -135,6 +135,7 @@ static int use_relay(const struct conf *conf, const char *name,
 		    why, "4.3.5", "relay \"%s\" is not configured", name);
 	route->servers = relay->servers;
 	route->nservers = relay->nservers;
+	route->relay = relay;
 	if (relay->tls >= 0)
 		route->tls = (uint8_t)relay->tls;
 	snprintf(route->key, sizeof(route->key), "relay:%s", name);
@@ -161,6 +162,8 @@ static int choose_hosts(const struct conf *conf, const struct route_query *q,
     const struct conf_route *block, const struct conf_sender *sender,
     struct route *route, struct outcome *why)
 {
+	const struct conf_retry *retry = &conf->retry;
+
 	if (block && (block->nservers > 0 || block->relay)) {
 		route->what = "route";
 		route->place = &block->place;
@@ -168,6 +171,11 @@ static int choose_hosts(const struct conf *conf, const struct route_query *q,
 			return use_relay(conf, block->relay, route, why);
 		use_servers(block, route);
 		return 0;
+	}
+	if (retry->fallback_relay &&
+	    q->attempts >= (unsigned)retry->fallback_after) {
+		route->what = "fallback";
+		return use_relay(conf, retry->fallback_relay, route, why);
 	}
 	if (sender && sender->relay) {
 		route->what = "sender";
@@ -190,19 +198,28 @@ static int choose_hosts(const struct conf *conf, const struct route_query *q,
 
 /* A level of its own makes a destination of its own: sessions and what was
  * learned of hosts are not shared across levels. */
-static void apply_tls(const struct conf_route *block, struct route *route)
+static void set_level(struct route *route, uint8_t level, bool is_own)
 {
 	static const char *const names[] = { "none", "may", "require",
 		"verify" };
 	size_t n = strlen(route->key);
 
-	if (!block || block->tls < 0 || block->tls > TLS_VERIFY ||
-	    block->tls == route->tls)
+	if (level > TLS_VERIFY || level == route->tls)
 		return;
-	route->tls = (uint8_t)block->tls;
-	if (route->servers && block->nservers == 0)
+	route->tls = level;
+	if (!is_own)
 		snprintf(route->key + n, sizeof(route->key) - n, " tls=%s",
-		    names[block->tls]);
+		    names[level]);
+}
+
+static void apply_tls(const struct route_query *q,
+    const struct conf_route *block, struct route *route)
+{
+	if (block && block->tls >= 0)
+		set_level(route, (uint8_t)block->tls,
+		    !route->servers || block->nservers > 0);
+	if (q->requiretls)
+		set_level(route, TLS_VERIFY, false);
 }
 
 int route_find(const struct conf *conf, const struct route_query *q,
@@ -218,7 +235,7 @@ int route_find(const struct conf *conf, const struct route_query *q,
 	choose_group(conf, q, block, sender, route);
 	if (choose_hosts(conf, q, block, sender, route, why) < 0)
 		return -1;
-	apply_tls(block, route);
+	apply_tls(q, block, route);
 	limits = find_destination(
 	    conf, route->servers ? span_of(route->key) : q->domain);
 	route->connections =

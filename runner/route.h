@@ -1,8 +1,9 @@
 /* Where mail goes next, and which rule of the configuration says so. Pure.
  *
- * Order: route blocks (exact domain, then the longest wildcard), the sender's
- * relay, the line group's relay, relay "default" in relay mode, the domain's
- * MX. The line group: the route's, the one asked for, the sender's, "default".
+ * Order: route blocks (exact domain, then the longest wildcard), the fallback
+ * relay after so many attempts, the sender's relay, the line group's relay,
+ * relay "default" in relay mode, the domain's MX. The line group: the route's,
+ * the one asked for, the sender's, "default".
  */
 #ifndef RUNNER_ROUTE_H
 #define RUNNER_ROUTE_H
@@ -17,6 +18,8 @@ struct route_query {
 	struct span sender;
 	struct span line; /* group asked for; may be empty or unknown */
 	uint32_t uid;
+	unsigned attempts; /* made so far */
+	bool requiretls;   /* RFC 8689: verified TLS all the way */
 };
 
 /* Pointers are borrowed from the configuration. */
@@ -24,12 +27,14 @@ struct route {
 	char key[ROUTE_KEY_MAX]; /* the destination: equal key, equal hosts */
 	const struct conf_server *servers; /* NULL: the MX of the domain */
 	size_t nservers;
+	const struct conf_relay *relay; /* NULL: not by a relay */
 	const struct conf_line *line;
 	size_t group;	      /* its place in conf->lines */
 	uint8_t tls;	      /* enum tls_level */
 	uint16_t port;	      /* for MX hosts */
 	unsigned connections; /* at once, at most */
-	const char *what;     /* "route", "sender", "line", "mode", "mx" */
+	const char *what;     /* "route", "fallback", "sender", "line", "mode",
+			       * "mx" */
 	const struct conf_place *place; /* of that block; NULL: none */
 };
 

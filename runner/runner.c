@@ -2,7 +2,6 @@
 #include "runner/runner.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -138,8 +137,6 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 		.drop = drop_way };
 
 	(void)sandbox;
-	/* Its first use would open /dev/urandom. */
-	json_object_seed(0);
 	child->state = runner;
 	runner->child = child;
 	runner->loop = child->loop;
@@ -156,7 +153,8 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	/* else jansson opens /dev/urandom later, in the sandbox */
 	json_object_seed((size_t)options.seed);
 	runner->schedule = schedule_new(&options);
-	if (!runner->schedule || add_groups(runner) < 0)
+	runner->hosts = host_memory_new(options.seed);
+	if (!runner->schedule || !runner->hosts || add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	schedule_set_usable(runner->schedule, false);
 	intake_init(&runner->intake, RUNNER_WINDOW);
@@ -293,6 +291,7 @@ static void clear(struct runner *runner)
 	lines_free(runner);
 	tasks_clear(&runner->tasks);
 	schedule_free(runner->schedule);
+	host_memory_free(runner->hosts);
 	buf_clear(&runner->scratch);
 }
 

@@ -4,6 +4,7 @@
 #define RUNNER_RUNNER_H
 
 #include "common/child.h"
+#include "runner/host_memory.h"
 #include "runner/intake.h"
 #include "runner/schedule.h"
 #include "runner/task.h"
@@ -34,6 +35,7 @@ struct runner {
 	struct loop *loop;
 	const struct conf *conf;
 	struct schedule *schedule;
+	struct host_memory *hosts;
 	struct intake intake;
 	struct tasks tasks;
 	struct wire *keeper, *resolver, *spawner;

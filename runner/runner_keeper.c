@@ -80,7 +80,8 @@ static struct destination *find_stopped(
 static struct destination *find_destination(
     struct runner *runner, const struct waiting *w, size_t *group)
 {
-	struct route_query query = { w->domain, w->sender, w->line, w->uid };
+	struct route_query query = { w->domain, w->sender, w->line, w->uid,
+		w->attempts, w->flags & WAITING_REQUIRETLS };
 	struct destination *d;
 	struct route route;
 	struct outcome why;

@@ -529,8 +529,6 @@ static void test_not_yet(void **state)
 		"route a { tls = verify }",
 		"destination a { rate = \"20/m\" }",
 		"sender \"@a\" { line = default hold = 2m }",
-		"retry { fallback-relay = isp }",
-		"retry { fallback-after = 3 }",
 		"reply '^4.. .*grey\\.list' { action = retry after = 5m }",
 		"reply 'x' { action = \"relay:isp\" }",
 		"restrict \"all@example.com\" { allow = { \"a@b\" } }",
@@ -550,7 +548,8 @@ static void test_not_yet(void **state)
 	}
 	/* typed all the same */
 	check_error("line a { rate = fast }", "1: rate: fast is not allowed");
-	check_error("tls { dane = 3 }", "1: dane: 3 is not allowed; off, on or shadow");
+	check_error(
+	    "tls { dane = 3 }", "1: dane: 3 is not allowed; off, on or shadow");
 }
 
 static void test_references(void **state)
@@ -558,6 +557,8 @@ static void test_references(void **state)
 	(void)state;
 	check_error("mode = relay", "1: mode: relay needs a block relay");
 	check_error("relay a { }", "1: relay: needs servers");
+	check_error("retry { fallback-relay = isp }",
+	    "1: fallback-relay: isp is not allowed; the name of a relay");
 	check_error("route a { relay = b }", "1: relay: b is not allowed");
 	check_error("route a { line = b }", "1: line: b is not allowed");
 	check_error("route a { }", "1: route: needs servers");

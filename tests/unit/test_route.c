@@ -134,6 +134,55 @@ static void test_relay_mode(void **state)
 	conf_free(conf);
 }
 
+static void check_key(struct conf *conf, struct route_query q, const char *key,
+    uint8_t tls, const char *what)
+{
+	struct outcome why;
+	struct route route;
+
+	assert_int_equal(route_find(conf, &q, &route, &why), 0);
+	assert_string_equal(route.key, key);
+	assert_int_equal(route.tls, tls);
+	assert_string_equal(route.what, what);
+}
+
+/* After so many attempts by the fallback relay, but never against a route. */
+static void test_fallback(void **state)
+{
+	struct conf *conf =
+	    load("localname = \"mail.example.com\"\n"
+		 "relay \"isp\" { servers = { \"smtp://isp.example\" } }\n"
+		 "route \"example.org\" { servers = { \"smtp://10.0.0.5\" } }\n"
+		 "retry { fallback-relay = \"isp\"  fallback-after = 2 }\n");
+	struct route_query q = { .domain = SPAN_LITERAL("a.com"),
+		.uid = UINT32_MAX };
+
+	(void)state;
+	q.attempts = 1;
+	check_key(conf, q, "a.com", TLS_MAY, "mx");
+	q.attempts = 2;
+	check_key(conf, q, "relay:isp", TLS_MAY, "fallback");
+	q.domain = SPAN_LITERAL("example.org");
+	check_key(conf, q, "route:example.org", TLS_MAY, "route");
+	conf_free(conf);
+}
+
+/* Mail that requires TLS has sessions of its own. */
+static void test_requiretls(void **state)
+{
+	struct conf *conf = load(everything);
+	struct route_query q = { .domain = SPAN_LITERAL("a.com"),
+		.uid = UINT32_MAX };
+
+	(void)state;
+	q.requiretls = true;
+	check_key(conf, q, "a.com tls=verify", TLS_VERIFY, "mx");
+	q.domain = SPAN_LITERAL("a.deep.example.net");
+	check_key(
+	    conf, q, "relay:default tls=none tls=verify", TLS_VERIFY, "route");
+	conf_free(conf);
+}
+
 static void test_empty(void **state)
 {
 	struct conf *conf = load("localname = \"mail.example.com\"\n");
@@ -156,6 +205,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_relay_mode),
+		cmocka_unit_test(test_fallback),
+		cmocka_unit_test(test_requiretls),
 		cmocka_unit_test(test_empty),
 	};
 
