@@ -6,6 +6,7 @@
 
 #include "common/date.h"
 #include "common/deadline.h"
+#include "common/log_sink.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,13 +22,14 @@ enum {
 	ORPHAN_GRACE_MS = 5000,
 	RESTART_GRACE_MS = 30000,
 	OVERTIME_MS = 1000, /* after the grace: a program that forgot */
+	NOTE_BYTES = 480,
 };
 
 struct life {
 	struct child child;
 	const struct child_program *program;
 	struct timer end;
-	bool is_confined, is_stopping;
+	bool is_confined, is_stopping, is_log_given;
 };
 
 static void on_overtime(void *arg)
@@ -73,8 +75,6 @@ static struct conf *receive_conf(struct message *message)
 	return conf;
 }
 
-/* The C library then never looks at the zone's file again, which it could not
- * open in the sandbox. */
 static void confine(struct life *life)
 {
 	const struct child_program *program = life->program;
@@ -90,14 +90,16 @@ static void confine(struct life *life)
 	life->is_confined = true;
 }
 
+/* tzset: the C library looks for the zone's file at its first use, for any
+ * date, and could not open it in the sandbox. */
 static void begin(struct life *life, struct conf *conf)
 {
 	life->child.conf = conf;
-	if (log_open(life->program->name, conf->log_to) < 0)
-		log_warn("log-not-opened", "file", conf->log_to, "why",
-		    strerror(errno), NULL);
-	log_set_level(conf->log);
-	date_set_zone(conf->timezone);
+	if (!life->is_log_given) {
+		log_set_level(conf->log);
+		date_set_zone(conf->timezone);
+	}
+	tzset();
 	confine(life);
 }
 
@@ -108,7 +110,6 @@ static void reload(struct life *life, struct conf *fresh)
 		stop(life, RESTART_GRACE_MS);
 		return;
 	}
-	log_set_level(fresh->log);
 	life->program->on_reload(&life->child, fresh);
 	conf_free(life->child.conf);
 	life->child.conf = fresh;
@@ -202,6 +203,28 @@ static void on_outbound(struct wire *wire, struct message *message, void *arg)
 		life->program->on_outbound(&life->child, on, scope);
 }
 
+/* The file, opened anew perhaps after the old one was moved away; the zone. */
+static void on_log(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+	struct reader r = reader_of(message->payload);
+	struct log_sink sink = { get_u8(&r), -1 };
+	uint8_t level = get_u8(&r);
+
+	(void)wire;
+	if (r.bad || message->nfds > 1 || date_zone_take(r.rest) < 0)
+		return;
+	if (message->nfds == 1)
+		sink.fd = message->fds[0];
+	else if (!sink.is_syslog)
+		sink.fd = STDERR_FILENO;
+	message->nfds = 0;
+	log_release(); /* what is held belongs there */
+	log_sink_use(&sink);
+	log_set_level(level ? LOG_LEVEL_DETAILED : LOG_LEVEL_BASIC);
+	life->is_log_given = true;
+}
+
 static void on_log_level(struct wire *wire, struct message *message, void *arg)
 {
 	struct reader r = reader_of(message->payload);
@@ -222,6 +245,21 @@ static void on_supervisor_closed(struct wire *wire, const char *why, void *arg)
 	stop(life, ORPHAN_GRACE_MS);
 }
 
+/* The last words of a program, for whoever starts it. */
+static void tell_fatal(const char *why, void *arg)
+{
+	struct life *life = arg;
+	struct buf payload;
+
+	if (!life->child.supervisor)
+		return;
+	buf_init(&payload, 2048);
+	put_span(&payload, (struct span){ why, strnlen(why, NOTE_BYTES) });
+	wire_send(life->child.supervisor, MSG_NOTE, 0, buf_span(&payload));
+	wire_push(life->child.supervisor);
+	buf_clear(&payload);
+}
+
 static const struct wire_rule rules[] = {
 	{ MSG_CONFIG, 8192, on_config },
 	{ MSG_LISTENER, 4, on_listener },
@@ -230,6 +268,7 @@ static const struct wire_rule rules[] = {
 	{ MSG_STOP, 4, on_stop },
 	{ MSG_OUTBOUND, 1024, on_outbound },
 	{ MSG_LOG_LEVEL, 1, on_log_level },
+	{ MSG_LOG, DATE_ZONE_BYTES, on_log },
 	{ 0 },
 };
 
@@ -295,6 +334,7 @@ static void set_up(struct life *life)
 	    "supervisor", rules, on_supervisor_closed, life);
 	if (!life->child.supervisor)
 		fatal(EXIT_TRY_LATER, "supervisor: %s", strerror(errno));
+	log_tell_fatal(tell_fatal, life);
 }
 
 int child_main(int argc, char **argv, const struct child_program *program)
@@ -309,6 +349,7 @@ int child_main(int argc, char **argv, const struct child_program *program)
 	set_up(&life);
 	if (loop_run(life.child.loop) < 0)
 		fatal(EXIT_TRY_LATER, "loop: %s", strerror(errno));
+	log_tell_fatal(NULL, NULL);
 	wire_free(life.child.supervisor);
 	log_event("stopped", NULL);
 	return 0;

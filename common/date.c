@@ -13,20 +13,6 @@ static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 static const int64_t first_utc = -62135596800; /* 0001-01-01T00:00:00Z */
 static const int64_t last_utc = 253402300799;  /* 9999-12-31T23:59:59Z */
 
-void date_set_zone(const char *zone)
-{
-	char name[256];
-
-	/* a hostile TZ must not name a file; without it: /etc/localtime */
-	if (zone[0] == '\0') {
-		unsetenv("TZ");
-	} else {
-		snprintf(name, sizeof(name), ":%s", zone);
-		setenv("TZ", name, 1);
-	}
-	tzset();
-}
-
 static time_t bounded(int64_t utc)
 {
 	/* a day of margin: local years stay in four digits too */
@@ -39,16 +25,14 @@ void date_print(int64_t utc, char text[DATE_TEXT_BYTES])
 {
 	time_t when = bounded(utc);
 	struct tm tm;
-	long offset;
+	long offset_s = date_local(when, &tm);
+	long offset = labs(offset_s) / 60 % (24 * 60);
 
-	if (!localtime_r(&when, &tm))
-		gmtime_r(&when, &tm);
-	offset = labs(tm.tm_gmtoff) / 60 % (24 * 60);
 	snprintf(text, DATE_TEXT_BYTES,
 	    "%s, %02d %s %04d %02d:%02d:%02d %c%02ld%02ld",
 	    days[tm.tm_wday % 7], tm.tm_mday % 100, months[tm.tm_mon % 12],
 	    (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100,
-	    tm.tm_sec % 100, tm.tm_gmtoff < 0 ? '-' : '+', offset / 60,
+	    tm.tm_sec % 100, offset_s < 0 ? '-' : '+', offset / 60,
 	    offset % 60);
 }
 

@@ -2,9 +2,9 @@
 #include "common/log.h"
 
 #include "common/buf.h"
+#include "common/date.h"
+#include "common/log_sink.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,25 +14,17 @@
 
 static const char *program_name = "outpost";
 static enum log_level current_level = LOG_LEVEL_BASIC;
-static int out_fd = STDERR_FILENO; /* -1: syslog */
 
 int log_open(const char *program, const char *where)
 {
+	struct log_sink sink;
+
 	program_name = program;
-	if (strcmp(where, "stderr") == 0) {
-		out_fd = STDERR_FILENO;
-		return 0;
-	}
-	if (strcmp(where, "syslog") == 0) {
-		openlog(program, LOG_PID | LOG_NDELAY, LOG_MAIL);
-		out_fd = -1;
-		return 0;
-	}
-	out_fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-	if (out_fd >= 0)
-		return 0;
-	out_fd = STDERR_FILENO;
-	return -1;
+	if (log_sink_open(&sink, where) < 0)
+		return -1;
+	log_release();
+	log_sink_use(&sink);
+	return 0;
 }
 
 void log_set_level(enum log_level level)
@@ -130,16 +122,25 @@ static void put_pair(struct buf *line, const char *key, struct span value)
 	buf_putc(line, '"');
 }
 
+/* RFC 3339, in the configured zone. */
 static void put_stamp(struct buf *line)
 {
 	struct timespec now;
-	struct tm utc;
+	struct tm local;
+	long offset_s, minutes;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	buf_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
-	    utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-	    utc.tm_min, utc.tm_sec, (int)(now.tv_nsec / 1000000));
+	offset_s = date_local(now.tv_sec, &local);
+	minutes = labs(offset_s) / 60;
+	buf_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03d",
+	    local.tm_year + 1900, local.tm_mon + 1, local.tm_mday,
+	    local.tm_hour, local.tm_min, local.tm_sec,
+	    (int)(now.tv_nsec / 1000000));
+	if (minutes == 0)
+		buf_puts(line, "Z ");
+	else
+		buf_printf(line, "%c%02ld:%02ld ", offset_s < 0 ? '-' : '+',
+		    minutes / 60, minutes % 60);
 }
 
 /* Lines of one write stay whole in a pipe that several programs share. */
@@ -153,9 +154,9 @@ static void write_held(void)
 	size_t n = held_bytes;
 
 	held_bytes = 0;
-	/* A log that cannot be written must not stop the mail. */
-	if (n > 0 && write(out_fd, held, n) < 0)
-		return;
+	if (n > 0)
+		log_sink_write(
+		    LOG_INFO, program_name, (struct span){ held, n });
 }
 
 static bool is_held(const struct buf *line)
@@ -173,7 +174,7 @@ static bool is_held(const struct buf *line)
 
 void log_hold(void)
 {
-	is_holding = out_fd >= 0;
+	is_holding = !log_sink()->is_syslog;
 }
 
 void log_release(void)
@@ -184,13 +185,9 @@ void log_release(void)
 
 static void write_line(int priority, struct buf *line)
 {
-	if (out_fd < 0) {
-		syslog(priority, "%s", buf_text(line));
-		return;
-	}
 	buf_putc(line, '\n');
-	if (!is_held(line) && write(out_fd, line->data, line->len) < 0)
-		return;
+	if (!is_held(line))
+		log_sink_write(priority, program_name, buf_span(line));
 }
 
 static void log_pairs(int priority, const char *event, va_list args)
@@ -199,7 +196,7 @@ static void log_pairs(int priority, const char *event, va_list args)
 	const char *key, *value;
 
 	buf_init(&line, 16384);
-	if (out_fd >= 0) {
+	if (!log_sink()->is_syslog) {
 		put_stamp(&line);
 		buf_printf(&line, "%s[%d]: ", program_name, (int)getpid());
 	}
@@ -244,8 +241,18 @@ void log_detail(const char *event, ...)
 	va_end(args);
 }
 
+static void (*tell_fatal)(const char *why, void *arg);
+static void *tell_arg;
+
+void log_tell_fatal(void (*tell)(const char *why, void *arg), void *arg)
+{
+	tell_fatal = tell;
+	tell_arg = arg;
+}
+
 void fatal(int status, const char *format, ...)
 {
+	void (*tell)(const char *why, void *arg);
 	char text[1024];
 	va_list args;
 
@@ -254,6 +261,10 @@ void fatal(int status, const char *format, ...)
 	va_end(args);
 	log_warn("fatal", "why", text, NULL);
 	log_release();
+	tell = tell_fatal;
+	tell_fatal = NULL; /* what it does may be fatal as well */
+	if (tell)
+		tell(text, tell_arg);
 	exit(status);
 }
 

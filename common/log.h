@@ -7,9 +7,8 @@
 
 enum log_level { LOG_LEVEL_BASIC = 0, LOG_LEVEL_DETAILED = 1 };
 
-/* program: the name that begins each line, kept by reference. Opens syslog
- * when stderr is not wanted; where: "stderr", "syslog" or a file's path (opened
- * for append before the sandbox). Returns 0, or -1 with errno. */
+/* program: the name that begins each line, kept by reference. where: as in
+ * common/log_sink.h. Returns 0, or -1 with errno (it stays where it was). */
 int log_open(const char *program, const char *where);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
@@ -39,6 +38,8 @@ const char *log_text(const char *format, ...)
 /* The environment is broken: log and exit. 111 = try later, 100 = the
  * configuration (see style: three kinds of error). */
 enum { EXIT_TRY_LATER = 111, EXIT_CONFIGURATION = 100 };
+/* Told what fatal() says, before it exits; NULL: nobody. */
+void log_tell_fatal(void (*tell)(const char *why, void *arg), void *arg);
 void fatal(int status, const char *format, ...)
     __attribute__((format(printf, 2, 3), noreturn));
 

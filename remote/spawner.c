@@ -45,6 +45,7 @@ static void become_line(
 	struct line_options options = { .name = name, .tls = s->tls };
 	sigset_t none;
 
+	log_tell_fatal(NULL, NULL); /* its socket is closed here */
 	snprintf(name, sizeof(name), "%.*s/%llu", (int)group.n, group.p,
 	    (unsigned long long)number);
 	close(wire_fd(s->runner));

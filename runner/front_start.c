@@ -59,18 +59,32 @@ static int run_in_background(struct front *f, int ready_fd)
 	return supervisor_run(&options);
 }
 
+/* What comes until the supervisor ends. */
+static void read_reason(int fd, char *why, size_t size)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (
+	    have < size - 1 && (n = read(fd, why + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	why[have] = '\0';
+}
+
 static int wait_until_ready(pid_t pid, int ready_fd)
 {
-	char byte = 0;
+	char byte = 0, why[1024];
 	int status = 0;
 
 	if (read(ready_fd, &byte, 1) == 1 && byte == '!')
 		return 0;
+	read_reason(ready_fd, why, sizeof(why));
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		status = 0;
 	if (byte == '?' || status == 0)
-		fprintf(stderr,
-		    "outpost: stopped before it was ready: see the log\n");
+		fprintf(stderr, "outpost: %s%s\n",
+		    why[0] ? why : "stopped before it was ready",
+		    " (see the log)");
 	return status ? WEXITSTATUS(status) : EXIT_NOT_DONE;
 }
 
@@ -113,6 +127,34 @@ static void print_settings(const struct conf *conf)
 	buf_clear(&text);
 }
 
+static bool can_read_all(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nlistens; i++) {
+		const struct conf_listen *block = &conf->listens[i];
+
+		if (block->key && access(block->key, R_OK) < 0 &&
+		    errno == EACCES)
+			return false;
+	}
+	return true;
+}
+
+/* Keys are often for root alone; the rest of the file can be checked. */
+static bool check_certificates(const struct conf *conf)
+{
+	struct outcome why;
+
+	if (!can_read_all(conf)) {
+		fprintf(stderr, "outpost: certificates are not checked: their "
+				"keys may not be read\n");
+		return true;
+	}
+	if (certificates_check(conf, &why) == 0)
+		return true;
+	fprintf(stderr, "outpost: %s\n", why.detail);
+	return false;
+}
+
 int front_check(struct front *f, int argc, char **argv)
 {
 	static const struct option options[] = { FRONT_OPTIONS, { 0 } };
@@ -131,6 +173,8 @@ int front_check(struct front *f, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (front_load(f) < 0)
+		return EXIT_CONF;
+	if (!check_certificates(f->conf))
 		return EXIT_CONF;
 	if (prints)
 		print_settings(f->conf);

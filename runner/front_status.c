@@ -61,6 +61,20 @@ static void print_outbound(const json_t *object)
 	    log_escape(span_of(json_string_value(scope))));
 }
 
+static void print_log(const json_t *object)
+{
+	const char *level = "", *to = "";
+	int is_overridden = 0;
+
+	if (json_unpack((json_t *)object, "{s:s, s:s, s:b}", "log", &level,
+		"log_to", &to, "log_overridden", &is_overridden) < 0)
+		return;
+	printf("log              %s, to %s%s\n", level, to,
+	    is_overridden ? " (until \"outpost log\" says otherwise: the "
+			    "configuration has another level)"
+			  : "");
+}
+
 static void print_schedule(const json_t *object)
 {
 	json_int_t in_memory = 0, active = 0, busy = 0, lines = 0, sites = 0,
@@ -109,6 +123,7 @@ static void on_status_line(struct message *message, void *arg)
 	} else {
 		print_program(object);
 		print_outbound(object);
+		print_log(object);
 		print_schedule(object);
 	}
 	json_decref(object);

@@ -1,7 +1,7 @@
-/* The supervisor's life: start, ready, reload, and an orderly stop in phases.
- */
+/* The supervisor's life: start, ready, and an orderly stop in phases. */
 #include "runner/supervisor.h"
 
+#include "common/date.h"
 #include "runner/supervisor_parts.h"
 
 #include <errno.h>
@@ -102,6 +102,30 @@ void supervisor_program_down(struct supervisor *s)
 		go_on_stopping(s);
 }
 
+/* --- the start that fails ------------------------------------------------- */
+
+void supervisor_give_up(
+    struct supervisor *s, const struct program *p, int status, const char *how)
+{
+	s->status = status;
+	snprintf(s->failure, sizeof(s->failure), "%s does not start: %s%s%s",
+	    p->name, how, p->note[0] ? ": " : "", p->note);
+	log_warn("start-given-up", "program", p->name, "why", s->failure,
+	    "tries", log_text("%u", p->failures), NULL);
+	supervisor_stop(s);
+}
+
+/* To whoever waits for the start; in the background standard error is gone. */
+static void say_failure(const struct supervisor *s)
+{
+	if (s->was_ready)
+		return;
+	if (s->ready_fd >= 0)
+		dprintf(s->ready_fd, "?%s", s->failure);
+	else if (s->failure[0])
+		fprintf(stderr, "outpost: %s\n", s->failure);
+}
+
 /* --- ready ---------------------------------------------------------------- */
 
 static bool is_all_ready(const struct supervisor *s)
@@ -131,112 +155,6 @@ void supervisor_program_ready(struct supervisor *s)
 	    log_text("%llu",
 		(unsigned long long)(now_monotonic_ms() - s->started_ms)),
 	    NULL);
-}
-
-/* --- reload --------------------------------------------------------------- */
-
-/* In the background standard error leads nowhere. */
-static void choose_log(const struct supervisor *s, struct conf *conf)
-{
-	const char *to = "syslog";
-	char *path = NULL;
-
-	if (!s->is_background || strcmp(conf->log_to, "stderr") != 0)
-		return;
-	if (access("/dev/log", W_OK) < 0 &&
-	    asprintf(&path, "%s/outpost.log", conf->runtime) > 0)
-		to = path;
-	free(conf->log_to);
-	conf->log_to = path ? path : strdup(to);
-}
-
-static int refuse_fixed(
-    const struct conf *old, const struct conf *fresh, struct outcome *why)
-{
-	const char *name = NULL;
-
-	if (strcmp(old->spool, fresh->spool) != 0)
-		name = "spool";
-	else if (strcmp(old->runtime, fresh->runtime) != 0)
-		name = "runtime";
-	if (!name)
-		return 0;
-	return outcome_perm(why, "5.3.5",
-	    "%s cannot change while running: stop and start", name);
-}
-
-static void first_line(struct buf *text, struct outcome *why)
-{
-	struct span rest = buf_span(text), line = span_cut(&rest, '\n');
-
-	outcome_perm(why, "5.3.5", "%.*s%s", (int)line.n, line.p,
-	    rest.n ? " (and more: outpost check shows all)" : "");
-}
-
-static struct conf *load_fresh(struct supervisor *s, struct outcome *why)
-{
-	struct buf errors;
-	struct conf *fresh;
-
-	buf_init(&errors, 1 << 20);
-	fresh = conf_load(s->file, &errors);
-	if (!fresh)
-		first_line(&errors, why);
-	buf_clear(&errors);
-	if (fresh && refuse_fixed(s->conf, fresh, why) < 0) {
-		conf_free(fresh);
-		return NULL;
-	}
-	return fresh;
-}
-
-/* The listener gets new sockets and certificates by a new process. */
-static void renew_smtpd(struct supervisor *s)
-{
-	struct program *p = &s->programs[ROLE_SMTPD];
-
-	if (program_is_alive(p))
-		program_stop(p, phases[0].grace_ms);
-	else if (program_is_wanted(s, ROLE_SMTPD))
-		program_start(p);
-}
-
-static void take_over(struct supervisor *s, struct conf *fresh)
-{
-	choose_log(s, fresh);
-	conf_free(s->conf);
-	s->conf = fresh;
-	log_set_level(fresh->log);
-	for (int role = 0; role < PROGRAMS; role++) {
-		struct program *p = &s->programs[role];
-
-		if (!p->wire || role == ROLE_SMTPD)
-			continue;
-		p->is_renewing = true;
-		program_send_conf(p);
-	}
-	renew_smtpd(s);
-	log_event("reloaded", "file", fresh->file, NULL);
-}
-
-int supervisor_reload(struct supervisor *s, struct outcome *why)
-{
-	struct listeners fresh_listeners = { .count = 0 };
-	struct conf *fresh;
-
-	if (s->is_stopping)
-		return outcome_temp(why, "4.3.2", "stopping");
-	fresh = load_fresh(s, why);
-	if (!fresh)
-		return -1;
-	if (listeners_open(&fresh_listeners, fresh, &s->listeners, why) < 0) {
-		conf_free(fresh);
-		return -1;
-	}
-	listeners_close(&s->listeners, &fresh_listeners);
-	s->listeners = fresh_listeners;
-	take_over(s, fresh);
-	return outcome_ok(why);
 }
 
 /* --- signals -------------------------------------------------------------- */
@@ -277,7 +195,7 @@ static int read_conf(struct supervisor *s)
 	buf_init(&errors, 1 << 20);
 	s->conf = conf_load(s->file, &errors);
 	if (s->conf)
-		choose_log(s, s->conf);
+		logs_choose(s, s->conf);
 	else
 		fputs(buf_text(&errors), stderr);
 	buf_clear(&errors);
@@ -291,11 +209,12 @@ static int open_log(struct supervisor *s)
 		    strerror(errno));
 		return -1;
 	}
-	log_set_level(s->conf->log);
+	log_set_level(logs_level(s));
+	date_set_zone(s->conf->timezone);
 	return 0;
 }
 
-static char *program_folder(void)
+char *program_folder(void)
 {
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -304,6 +223,17 @@ static char *program_folder(void)
 		return NULL;
 	path[n] = '\0';
 	return strdup(dirname(path));
+}
+
+/* What would have the listener fail again and again. */
+static int check_certificates(struct supervisor *s)
+{
+	struct outcome why;
+
+	if (certificates_check(s->conf, &why) == 0)
+		return 0;
+	fprintf(stderr, "outpost: %s\n", why.detail);
+	return -1;
 }
 
 static int open_sockets(struct supervisor *s)
@@ -359,6 +289,7 @@ static void clean_up(struct supervisor *s)
 	loop_free(s->loop);
 	conf_free(s->conf);
 	free(s->folder);
+	free(s->smtpd_has);
 	for (size_t i = 0; i < s->nscopes; i++)
 		free(s->scopes[i]);
 	if (s->ready_fd >= 0)
@@ -403,15 +334,14 @@ int supervisor_run(const struct supervisor_options *options)
 		.log_level = -1,
 		.started_ms = now_monotonic_ms() };
 	umask(022);
-	if (read_conf(&s) < 0) {
+	if (read_conf(&s) < 0 || check_certificates(&s) < 0) {
 		s.status = EXIT_CONF;
 	} else if (places_make(&s) < 0 || open_log(&s) < 0 || set_up(&s) < 0 ||
 		   open_sockets(&s) < 0) {
 		s.status = 1;
 	} else {
 		serve(&s);
-		if (s.ready_fd >= 0) /* and standard error is gone */
-			(void)!write(s.ready_fd, "?", 1);
+		say_failure(&s);
 	}
 	clean_up(&s);
 	return s.status;

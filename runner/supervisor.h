@@ -4,6 +4,7 @@
 #define RUNNER_SUPERVISOR_H
 
 #include "common/conf.h"
+#include "common/outcome.h"
 
 struct supervisor_options {
 	const char *file;   /* of the configuration; NULL: the usual places */
@@ -15,5 +16,12 @@ struct supervisor_options {
 /* The whole life in the foreground. Returns the exit status: 0 after an
  * orderly stop, 1 when it could not start, 78 for the configuration. */
 int supervisor_run(const struct supervisor_options *options);
+
+/* Whether each listener's certificate and key can be used: tried in a process
+ * without rights. 0, or -1 with *why: file, line, reason. */
+int certificates_check(const struct conf *conf, struct outcome *why);
+
+/* Where this program and the others are; allocated. NULL with errno. */
+char *program_folder(void);
 
 #endif

@@ -75,7 +75,7 @@ static json_int_t seconds_since(uint64_t at_ms)
 	return (json_int_t)((now_monotonic_ms() - at_ms) / 1000);
 }
 
-static bool is_outbound_on(const struct supervisor *s)
+bool control_is_outbound_on(const struct supervisor *s)
 {
 	return s->outbound >= 0 ? s->outbound : s->conf->outbound;
 }
@@ -86,14 +86,17 @@ static json_t *own_status(const struct supervisor *s)
 
 	for (size_t i = 0; i < s->nscopes && i < 100; i++)
 		json_array_append_new(stopped, json_string(s->scopes[i]));
-	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:s, s:b, s:o}", "program",
-	    "outpost", "pid", (int)getpid(), "state",
+	return json_pack(
+	    "{s:s, s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:b, s:b, s:o}",
+	    "program", "outpost", "pid", (int)getpid(), "state",
 	    s->is_stopping ? "stopping"
 	    : s->was_ready ? "ready"
 			   : "starting",
 	    "restarts", 0, "uptime_seconds", seconds_since(s->started_ms),
-	    "file", s->conf->file, "outbound", is_outbound_on(s),
-	    "outbound_off", stopped);
+	    "file", s->conf->file, "log",
+	    logs_level(s) == LOG_LEVEL_DETAILED ? "detailed" : "basic",
+	    "log_to", s->conf->log_to, "log_overridden", s->log_level >= 0,
+	    "outbound", control_is_outbound_on(s), "outbound_off", stopped);
 }
 
 static json_t *program_status(const struct program *p)
@@ -166,8 +169,7 @@ static void send_outbound(struct wire *runner, bool on, struct span scope)
 
 void control_send_outbound(struct supervisor *s, struct wire *runner)
 {
-	if (s->outbound >= 0)
-		send_outbound(runner, s->outbound, (struct span){ 0 });
+	send_outbound(runner, control_is_outbound_on(s), (struct span){ 0 });
 	for (size_t i = 0; i < s->nscopes; i++)
 		send_outbound(runner, false, span_of(s->scopes[i]));
 }
@@ -267,8 +269,11 @@ static void on_log_level(struct wire *wire, struct message *message, void *arg)
 	(void)wire;
 	if (!may_change(c, message->id))
 		return;
-	s->log_level = message->payload.n == 1 && message->payload.p[0];
-	log_set_level((enum log_level)s->log_level);
+	logs_override(s, message->payload.n == 1 && message->payload.p[0]
+			     ? LOG_LEVEL_DETAILED
+			     : LOG_LEVEL_BASIC);
+	log_event("log-level", "now",
+	    logs_level(s) == LOG_LEVEL_DETAILED ? "detailed" : "basic", NULL);
 	for (int role = 0; role < PROGRAMS; role++)
 		if (s->programs[role].wire)
 			wire_send(s->programs[role].wire, MSG_LOG_LEVEL, 0,

@@ -107,19 +107,6 @@ static int open_local(struct listeners *all, const struct conf *conf,
 	return add(all, kind, 0, path, fd);
 }
 
-/* A listener without its certificate would be left out in silence. */
-static int check_secrets(const struct conf_listen *block, struct outcome *why)
-{
-	const char *const files[] = { block->certificate, block->key };
-
-	for (size_t i = 0; block->tls != LISTEN_TLS_NONE && i < 2; i++)
-		if (files[i] && access(files[i], R_OK) < 0)
-			return outcome_perm(why, "5.3.5", "%s:%d: %s: %s",
-			    block->place.file, block->place.line, files[i],
-			    strerror(errno));
-	return 0;
-}
-
 static int open_blocks(struct listeners *all, const struct conf *conf,
     const struct listeners *old, struct outcome *why)
 {
@@ -128,8 +115,6 @@ static int open_blocks(struct listeners *all, const struct conf *conf,
 		struct outcome reason;
 		int fd = reuse(old, LISTENER_SMTP, block->address);
 
-		if (check_secrets(block, why) < 0)
-			return -1;
 		if (all->count == LISTENERS_MAX)
 			return outcome_perm(why, "5.3.5",
 			    "%s:%d: more than %d listeners", block->place.file,

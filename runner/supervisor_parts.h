@@ -3,6 +3,7 @@
 #define RUNNER_SUPERVISOR_PARTS_H
 
 #include "common/conf.h"
+#include "common/log_sink.h"
 #include "common/loop.h"
 #include "common/messages.h"
 #include "common/wire.h"
@@ -15,6 +16,8 @@ enum {
 	CLIENTS_MAX = 64,  /* on the control socket */
 	SCOPES_MAX = 1000, /* of "outbound off" */
 	LINKS = 4,	   /* pairs of programs that talk */
+	START_TRIES = 5,   /* of a program, before all were ready */
+	NOTE_MAX = 512,	   /* bytes that a program says of itself */
 };
 
 enum program_state {
@@ -36,9 +39,9 @@ struct program {
 	struct wire *wire;  /* NULL when it closed */
 	struct timer timer; /* restart, or kill */
 	uint64_t started_ms, backoff_ms;
-	unsigned restarts;
+	unsigned restarts, failures; /* of these before all were ready */
 	bool is_renewing; /* has a new configuration: may end for it */
-	char note[200];
+	char note[NOTE_MAX];
 };
 
 struct listener {
@@ -84,17 +87,36 @@ struct supervisor {
 	struct timer phase_timer;
 	int status;    /* exit */
 	int outbound;  /* 0 or 1 when an operator said so, -1: the conf's */
-	int log_level; /* -1: the conf's */
-	char *scopes[SCOPES_MAX]; /* stopped by an operator */
+	int log_level; /* an operator's; -1: the conf's */
+	char failure[NOTE_MAX + 200]; /* why it was given up at the start */
+	char *smtpd_has;	      /* smtpd_needs() when it was started */
+	char *scopes[SCOPES_MAX];     /* stopped by an operator */
 	size_t nscopes;
 };
 
 /* supervisor.c */
 void supervisor_stop(struct supervisor *s); /* again: without grace */
-/* 0, or -1 with *why (the old configuration stays). */
-int supervisor_reload(struct supervisor *s, struct outcome *why);
+/* A program cannot be started: all end, with that exit status. */
+void supervisor_give_up(
+    struct supervisor *s, const struct program *p, int status, const char *how);
 void supervisor_program_ready(struct supervisor *s);
 void supervisor_program_down(struct supervisor *s);
+
+/* supervisor_reload.c */
+/* 0, or -1 with *why (the old configuration stays). */
+int supervisor_reload(struct supervisor *s, struct outcome *why);
+/* What the listener can only be given when it starts: sockets, certificates.
+ * Allocated; NULL without memory. */
+char *smtpd_needs(const struct conf *conf);
+
+/* supervisor_log.c */
+void logs_choose(const struct supervisor *s, struct conf *conf);
+enum log_level logs_level(const struct supervisor *s);
+/* An operator's word holds until he says otherwise, over reloads too. */
+void logs_override(struct supervisor *s, enum log_level level);
+void logs_send(struct program *p);
+/* By the configuration of now; takes over the sink. */
+void logs_renew(struct supervisor *s, const struct log_sink *sink);
 
 /* supervisor_program.c */
 void programs_set_up(struct supervisor *s);
@@ -130,6 +152,7 @@ void listeners_send(const struct listeners *all, const struct conf *conf,
 /* supervisor_control.c */
 int control_open(struct supervisor *s);
 void control_answer_stop(struct supervisor *s);
+bool control_is_outbound_on(const struct supervisor *s);
 void control_send_outbound(struct supervisor *s, struct wire *runner);
 
 /* supervisor_notify.c: systemd's readiness protocol, if it asked for it */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,6 @@ enum {
 	BACKOFF_MAX_MS = 10000,
 	ALIVE_LONG_MS = 60000, /* then the back-off begins anew */
 	LINGER_MS = 5000,      /* from the end of the wire to the kill */
-	NOTE_MAX = 512,
 };
 
 static const char *const names[PROGRAMS] = {
@@ -133,13 +133,17 @@ static void on_closed(struct wire *wire, const char *why, void *arg)
 static int conf_fd(const struct conf *conf)
 {
 	int fd = memfd_create("outpost.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct conf plain = *conf;
 	struct buf text;
 	bool is_bad;
 
 	if (fd < 0)
 		return -1;
+	/* The zone comes with the log: a confined program cannot look whether
+	 * its file is there. */
+	plain.timezone = (char *)"";
 	buf_init(&text, 16 << 20);
-	conf_print(conf, &text);
+	conf_print(&plain, &text);
 	is_bad =
 	    text.overflow ||
 	    write(fd, text.data, text.len) != (ssize_t)text.len ||
@@ -177,7 +181,12 @@ static void provide_first(struct program *p)
 {
 	struct supervisor *s = p->supervisor;
 
+	logs_send(p);
 	program_send_conf(p);
+	if (p->role == ROLE_SMTPD) {
+		free(s->smtpd_has);
+		s->smtpd_has = smtpd_needs(s->conf);
+	}
 	for (size_t i = 0; i < sizeof(takes) / sizeof(*takes); i++)
 		if (takes[i].role == p->role && p->wire)
 			listeners_send(
@@ -187,13 +196,9 @@ static void provide_first(struct program *p)
 static void provide_last(struct program *p)
 {
 	struct supervisor *s = p->supervisor;
-	char level = (char)s->log_level;
 
 	if (p->role == ROLE_RUNNER)
 		control_send_outbound(s, p->wire);
-	if (s->log_level >= 0)
-		wire_send(
-		    p->wire, MSG_LOG_LEVEL, 0, (struct span){ &level, 1 });
 	wire_send(p->wire, MSG_RUN, 0, (struct span){ 0 });
 }
 
@@ -263,11 +268,28 @@ static void restart_later(struct program *p)
 	    now_monotonic_ms() + p->backoff_ms, on_restart, p);
 }
 
+/* Who waits for the start is not kept waiting for ever: true when that was the
+ * last try. */
+static bool was_last_try(struct program *p, int status, const char *how)
+{
+	struct supervisor *s = p->supervisor;
+	bool is_conf = status == EXIT_CONFIGURATION;
+
+	if (s->was_ready || (++p->failures < START_TRIES && !is_conf))
+		return false;
+	p->state = PROGRAM_DOWN;
+	supervisor_give_up(s, p, is_conf ? 78 : 1, how);
+	return true;
+}
+
 static void start_failed(struct program *p, const char *what)
 {
-	log_warn("start-failed", "program", p->name, "step", what, "why",
-	    strerror(errno), NULL);
-	restart_later(p);
+	const char *why = strerror(errno);
+
+	log_warn(
+	    "start-failed", "program", p->name, "step", what, "why", why, NULL);
+	if (!was_last_try(p, -1, log_text("%s: %s", what, why)))
+		restart_later(p);
 }
 
 /* Whether it runs and can be provided for. */
@@ -353,13 +375,18 @@ void program_kill(struct program *p)
 		    strerror(errno), NULL);
 }
 
+static const char *death_text(int status)
+{
+	return WIFSIGNALED(status)
+		   ? log_text("signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)))
+		   : log_text("exit status %d", WEXITSTATUS(status));
+}
+
 static void log_death(const struct program *p, int status)
 {
 	bool is_expected = status == 0; /* told to, or to take a new file */
-	const char *how = WIFSIGNALED(status)
-			      ? log_text("signal %d (%s)", WTERMSIG(status),
-				    strsignal(WTERMSIG(status)))
-			      : log_text("exit status %d", WEXITSTATUS(status));
+	const char *how = death_text(status);
 
 	if (is_expected)
 		log_event("child-stopped", "program", p->name, "pid",
@@ -388,13 +415,9 @@ static void bury(struct program *p, int status)
 		supervisor_program_down(s);
 		return;
 	}
-	if (was == PROGRAM_STARTING && !s->was_ready && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == EXIT_CONFIGURATION) {
-		p->state = PROGRAM_DOWN;
-		s->status = 78;
-		supervisor_stop(s);
+	if (was_last_try(p, WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+		death_text(status)))
 		return;
-	}
 	if (status == 0 && (was == PROGRAM_STOPPING || p->is_renewing))
 		program_start(p);
 	else

@@ -126,11 +126,68 @@ static void test_both_ways(void **state)
 	date_set_zone("");
 }
 
+/* In a sandbox the zone is a table: it says what the library says. */
+static void check_table(const char *zone)
+{
+	const int64_t now = 1780000000, year = 31557600;
+	char before[4][DATE_TEXT_BYTES], after[DATE_TEXT_BYTES];
+	const int64_t at[4] = { now - year, now, now + year / 2,
+		now + 20 * year };
+	struct buf table;
+
+	date_set_zone(zone);
+	for (int i = 0; i < 4; i++)
+		date_print(at[i], before[i]);
+	buf_init(&table, DATE_ZONE_BYTES);
+	date_zone_put(&table, now);
+	assert_false(table.overflow);
+	date_set_zone("UTC");
+	assert_int_equal(date_zone_take(buf_span(&table)), 0);
+	for (int i = 0; i < 4; i++) {
+		date_print(at[i], after);
+		assert_string_equal(before[i], after);
+	}
+	/* cut anywhere, or out of order, it is not taken */
+	for (size_t n = 0; n < table.len; n++)
+		if (n % 12)
+			assert_int_equal(
+			    date_zone_take((struct span){ table.data, n }), -1);
+	date_print(at[1], after);
+	assert_string_equal(before[1], after);
+	buf_clear(&table);
+}
+
+static void test_zone_as_a_table(void **state)
+{
+	static const char *const zones[] = { "Europe/Paris", "Asia/Kolkata",
+		"America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca",
+		"UTC" };
+	struct buf table;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(zones) / sizeof(*zones); i++)
+		check_table(zones[i]);
+	assert_int_equal(date_zone_take((struct span){ NULL, 0 }), -1);
+	buf_init(&table, DATE_ZONE_BYTES);
+	put_u64(&table, 1000);
+	put_u32(&table, 1000000);
+	assert_int_equal(date_zone_take(buf_span(&table)), -1);
+	buf_reset(&table);
+	for (int i = 0; i < 2; i++) {
+		put_u64(&table, 1000);
+		put_u32(&table, 0);
+	}
+	assert_int_equal(date_zone_take(buf_span(&table)), -1);
+	buf_clear(&table);
+	date_set_zone("");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_zones),
+		cmocka_unit_test(test_zone_as_a_table),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_both_ways),
 	};
