@@ -2,6 +2,7 @@
 #include "remote/dialogue.h"
 
 #include "common/log.h"
+#include "remote/login.h"
 
 #include <stdio.h>
 
@@ -49,6 +50,18 @@ void dialogue_log(const struct dialogue *d, const char *event, struct span text)
 	    NULL);
 }
 
+/* Challenges are no one's business; a reply might repeat the secret. */
+static void log_reply(const struct dialogue *d, struct span text)
+{
+	if (!d->session->is_detailed)
+		return;
+	if (d->shown && d->reply.code == 334)
+		text = SPAN_LITERAL("334 ****");
+	else if (login_is_in(&d->session->login, text))
+		text = SPAN_LITERAL("**** (it repeats the secret)");
+	dialogue_log(d, "smtp-reply", text);
+}
+
 static int step_failed(
     const char *step, const struct outcome *cause, struct outcome *why)
 {
@@ -78,8 +91,7 @@ static int read_reply(
 	}
 	if (n < 0)
 		return -1;
-	dialogue_log(
-	    d, "smtp-reply", (struct span){ stream_input(s).p, (size_t)n });
+	log_reply(d, (struct span){ stream_input(s).p, (size_t)n });
 	stream_take(s, (size_t)n);
 	return 0;
 }
@@ -95,7 +107,8 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
 		    why, "4.5.0", "%s: reply before the command", step);
 	}
 	if (command) {
-		dialogue_log(d, "smtp-command", span_of(command));
+		dialogue_log(
+		    d, "smtp-command", span_of(d->shown ? d->shown : command));
 		buf_puts(stream_out(&d->stream), command);
 		buf_puts(stream_out(&d->stream), "\r\n");
 	}

@@ -40,9 +40,13 @@ struct dialogue {
 	char tls_text[96];
 	struct stream stream;
 	struct ehlo ehlo;
-	struct reply reply; /* the last */
-	bool is_closing;    /* it said 421 */
-	bool is_broken;	    /* no reply, or nonsense: not worth a QUIT */
+	struct reply reply;    /* the last */
+	bool is_closing;       /* it said 421 */
+	bool is_broken;	       /* no reply, or nonsense: not worth a QUIT */
+	bool is_login_refused; /* AUTH failed by the server's word */
+	bool is_login_spent;   /* and must not be tried elsewhere */
+	const char *shown; /* what the log has in place of the command, while
+			    * AUTH goes on; else NULL */
 	/* over all connections of the session */
 	bool is_stepwise; /* no commands ahead of their answers, no BDAT */
 	uint32_t connections, round_trips;
@@ -61,6 +65,9 @@ int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
  * DIALOGUE_TLS_FAILED: the same address may be tried in clear, or -1. */
 enum { DIALOGUE_TLS_FAILED = 1 };
 int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why);
+/* AUTH as the session asks, at the end of the greeting. 0 (also: no login is
+ * asked for), or -1 with *why (4.7.x) and the two flags set. */
+int dialogue_login(struct dialogue *d, struct outcome *why);
 /* QUIT when nothing is unanswered, then close; the answer is not waited for.*/
 void dialogue_quit(struct dialogue *d);
 /* Close at once. */

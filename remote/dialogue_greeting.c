@@ -117,9 +117,13 @@ int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why)
 		return -1;
 	if (read_banner(d, why) < 0 || say_ehlo(d, why) < 0)
 		return -1;
-	if (d->host->implicit_tls || !may_tls)
-		return 0;
-	return ask_starttls(d, why);
+	if (!d->host->implicit_tls && may_tls) {
+		int status = ask_starttls(d, why);
+
+		if (status != 0)
+			return status;
+	}
+	return dialogue_login(d, why);
 }
 
 static int open_once(struct dialogue *d, const union net_address *peer,

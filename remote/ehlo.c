@@ -6,6 +6,8 @@
  */
 #include "remote/ehlo.h"
 
+#include "remote/sasl.h"
+
 #include <stdio.h>
 
 static void parse_name(struct span line, struct ehlo *ehlo)
@@ -23,6 +25,26 @@ static void parse_size(struct span param, struct ehlo *ehlo)
 	ehlo->size_bytes = 0;
 	if (span_to_u64(param, UINT64_MAX, &ehlo->size_bytes) < 0)
 		ehlo->size_bytes = 0;
+}
+
+/* RFC 4954; "AUTH=LOGIN" is what some old servers say, too. */
+static void parse_auth(struct span params, struct ehlo *ehlo)
+{
+	size_t used = strlen(ehlo->auth_text);
+
+	ehlo->has_auth = true;
+	while (params.n > 0) {
+		struct span word = span_cut(&params, ' ');
+		int id = sasl_named(word);
+
+		if (id >= 0)
+			ehlo->auth |= SASL_BIT(id);
+		if (word.n == 0 || used + word.n + 2 > sizeof(ehlo->auth_text))
+			continue;
+		used += (size_t)snprintf(ehlo->auth_text + used,
+		    sizeof(ehlo->auth_text) - used, "%s%.*s", used ? " " : "",
+		    (int)word.n, word.p);
+	}
 }
 
 static const struct flag {
@@ -46,6 +68,11 @@ static void parse_line(struct span line, struct ehlo *ehlo)
 
 	if (span_is_equal_nocase(word, span_of("SIZE"))) {
 		parse_size(span_trim(rest), ehlo);
+		return;
+	}
+	if (span_is_equal_nocase(word, span_of("AUTH")) ||
+	    span_has_prefix_nocase(word, "AUTH=")) {
+		parse_auth(span_from(span_trim(line), 5), ehlo);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)

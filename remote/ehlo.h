@@ -10,6 +10,9 @@ struct ehlo {
 	bool has_smtputf8, has_dsn, has_starttls, has_requiretls;
 	bool has_size;
 	uint64_t size_bytes; /* 0: no limit said */
+	bool has_auth;
+	uint32_t auth;	    /* mechanisms that we know, SASL_BIT of each */
+	char auth_text[96]; /* the first of all offered, printable */
 };
 
 /* Read the capabilities from a positive reply. Unknown words are passed over;

@@ -2,6 +2,7 @@
 #include "remote/line_parts.h"
 
 #include "common/log.h"
+#include "remote/login.h"
 #include "remote/title.h"
 
 #include <errno.h>
@@ -146,6 +147,8 @@ static void on_session(struct line *l, struct message *message)
 		return;
 	}
 	memcpy(l->session_text, text.p, text.n);
+	/* it may have a secret in it; the message is not read again */
+	explicit_bzero((char *)text.p, text.n);
 	r = reader_of((struct span){ l->session_text, text.n });
 	if (session_get(&r, &l->session) < 0 || !reader_is_done(&r)) {
 		session_free(&l->session);
@@ -277,6 +280,7 @@ static void end_session(struct line *l)
 	send_buf(l, MSG_SESSION_DONE, l->session_id, &payload);
 	line_set_state(l, LINE_IDLE);
 	line_flush(l);
+	login_wipe(&l->session.login); /* in session_text */
 	session_free(&l->session);
 	l->has_session = l->is_ended = false;
 	log_set_level(l->log_level);

@@ -59,7 +59,9 @@ static int try_address(struct line *l, const struct host *host)
 
 	line_set_state(l, LINE_CONNECTING);
 	line_flush(l);
+	d->is_login_refused = d->is_login_spent = false;
 	if (dialogue_open(d, host, l->address_at, &l->why) == 0) {
+		l->report.is_login_refused = false;
 		pipeline_start(&l->pipeline);
 		line_set_state(l, LINE_SENDING);
 		return 0;
@@ -67,7 +69,10 @@ static int try_address(struct line *l, const struct host *host)
 	log_detail("host-failed", "line", l->options->name, "host",
 	    log_text("%.*s", (int)host->name.n, host->name.p), "peer",
 	    d->address, "why", l->why.detail, NULL);
+	l->report.is_login_refused = d->is_login_refused;
 	l->address_at++;
+	if (d->is_login_spent)
+		l->host_at = l->session.nhosts;
 	return -1;
 }
 
