@@ -1,6 +1,7 @@
 /* The kinds of lists in the configuration. */
 #include "common/conf_parts.h"
 #include "common/net.h"
+#include "common/resolvers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,15 +86,19 @@ static int parse_resolvers(const struct conf_option *option, const char *text,
     const struct conf_file *file, void *to)
 {
 	const struct strings *list = to;
-	char printed[NET_TEXT_MAX];
-	union net_address a;
+	struct resolver_address resolver;
+	struct buf printed;
+	int status = -1;
 
 	(void)file;
-	if (net_parse(span_of(text), 53, &a) < 0 || a.in.sin_port == 0 ||
-	    (int64_t)list->count >= option->max)
-		return -1;
-	net_print(&a, printed);
-	return append(to, printed);
+	buf_init(&printed, NET_TEXT_MAX + 16);
+	if (resolver_parse(span_of(text), &resolver) == 0 &&
+	    (int64_t)list->count < option->max) {
+		resolver_print(&resolver, &printed);
+		status = append(to, buf_text(&printed));
+	}
+	buf_clear(&printed);
+	return status;
 }
 
 /* The struct holds the servers and, right behind them, their number. */
@@ -167,8 +172,8 @@ const struct conf_kind kind_networks = {
 	true, false, parse_networks, print_strings, clear_strings
 };
 const struct conf_kind kind_resolvers = {
-	"up to 8 addresses of name servers such as \"127.0.0.1\" or "
-	"\"[::1]:5353\"",
+	"up to 8 addresses of name servers such as \"127.0.0.1\", "
+	"\"[::1]:5353\" or \"192.0.2.53 trusted\"",
 	true, false, parse_resolvers, print_strings, clear_strings
 };
 const struct conf_kind kind_servers = {

@@ -30,19 +30,42 @@ struct dns_answer *dns_answer_hold(struct dns_answer *a)
 	return a;
 }
 
+static void clear_record(struct dns_record *r)
+{
+	free(r->name);
+	free(r->data);
+}
+
 void dns_answer_release(struct dns_answer *a)
 {
 	if (!a || --a->holders > 0)
 		return;
 	for (size_t i = 0; i < a->nrecords; i++)
-		free(a->records[i].name);
+		clear_record(&a->records[i]);
 	free(a->records);
+	free(a->alias);
 	free(a);
 }
 
 const char *dns_type_name(enum dns_type type)
 {
-	return type == DNS_MX ? "MX" : type == DNS_A ? "A" : "AAAA";
+	switch (type) {
+	case DNS_A:
+		return "A";
+	case DNS_CNAME:
+		return "CNAME";
+	case DNS_SOA:
+		return "SOA";
+	case DNS_MX:
+		return "MX";
+	case DNS_TXT:
+		return "TXT";
+	case DNS_AAAA:
+		return "AAAA";
+	case DNS_TLSA:
+		return "TLSA";
+	}
+	return "?";
 }
 
 const char *dns_status_name(enum dns_status status)
@@ -56,9 +79,9 @@ const char *dns_status_name(enum dns_status status)
 /* --- question ------------------------------------------------------------- */
 
 int dns_question_put(struct buf *out, const char *name, enum dns_type type,
-    uint16_t id, bool with_edns)
+    uint16_t id, unsigned how)
 {
-	ldns_rdf *rdf = ldns_dname_new_frm_str(name);
+	ldns_rdf *rdf = ldns_dname_new_frm_str(name[0] ? name : ".");
 	ldns_pkt *packet;
 	uint8_t *wire = NULL;
 	size_t size = 0;
@@ -72,8 +95,12 @@ int dns_question_put(struct buf *out, const char *name, enum dns_type type,
 		return -1;
 	}
 	ldns_pkt_set_id(packet, id);
-	if (with_edns)
+	if (how & DNS_WITH_EDNS)
 		ldns_pkt_set_edns_udp_size(packet, EDNS_BYTES);
+	if (how & DNS_WITH_AD)
+		ldns_pkt_set_ad(packet, true);
+	if (how & DNS_WITH_AD && how & DNS_WITH_EDNS)
+		ldns_pkt_set_edns_do(packet, true);
 	if (ldns_pkt2wire(&wire, packet, &size) == LDNS_STATUS_OK)
 		buf_put(out, wire, size);
 	free(wire);
@@ -210,12 +237,61 @@ static int take_mx(struct dns_record *record, const ldns_rr *rr)
 	return record->name ? 0 : -1;
 }
 
+static int take_cname(struct dns_record *record, const ldns_rr *rr)
+{
+	char name[DNS_NAME_MAX * 4 + 2];
+
+	if (ldns_rr_rd_count(rr) != 1)
+		return -1;
+	print_name(ldns_rr_rdf(rr, 0), name);
+	record->name = strdup(name);
+	return record->name ? 0 : -1;
+}
+
+/* The fields one behind the other, each without its first skip bytes: the
+ * lengths of the strings of a TXT. */
+static int take_data(struct dns_record *record, const ldns_rr *rr, size_t skip)
+{
+	size_t fields = ldns_rr_rd_count(rr);
+	struct buf b;
+
+	buf_init(&b, DNS_PACKET_MAX);
+	for (size_t i = 0; i < fields; i++) {
+		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+		size_t n = ldns_rdf_size(rdf);
+
+		if (n >= skip)
+			buf_put(&b, ldns_rdf_data(rdf) + skip, n - skip);
+	}
+	record->ndata = b.len;
+	if (!b.overflow)
+		record->data = malloc(b.len ? b.len : 1);
+	if (record->data && b.len > 0)
+		memcpy(record->data, b.data, b.len);
+	buf_clear(&b);
+	return record->data ? 0 : -1;
+}
+
 static int take_record(
     struct dns_record *record, const ldns_rr *rr, enum dns_type type)
 {
-	if (type == DNS_MX)
+	switch (type) {
+	case DNS_A:
+		return take_address(record, rr, 4);
+	case DNS_AAAA:
+		return take_address(record, rr, 16);
+	case DNS_MX:
 		return take_mx(record, rr);
-	return take_address(record, rr, type == DNS_A ? 4 : 16);
+	case DNS_CNAME:
+		return take_cname(record, rr);
+	case DNS_TXT:
+		return take_data(record, rr, 1);
+	case DNS_TLSA:
+		return take_data(record, rr, 0);
+	case DNS_SOA:
+		return 0;
+	}
+	return -1;
 }
 
 static int by_preference(const void *one, const void *other)
@@ -232,27 +308,44 @@ static void keep_best(struct dns_answer *a, enum dns_type type)
 		qsort(a->records, a->nrecords, sizeof(*a->records),
 		    by_preference);
 	while (a->nrecords > DNS_RECORDS_MAX)
-		free(a->records[--a->nrecords].name);
+		clear_record(&a->records[--a->nrecords]);
 }
 
-static void take_records(struct dns_answer *a, const ldns_rr_list *list,
-    const char *name, enum dns_type type)
+/* 0; -1: out of memory. What is not there for that must not look as if it did
+ * not exist. */
+static int take_records(struct dns_answer *a, const ldns_rr_list *list,
+    const char *asked, const char *name, enum dns_type type)
 {
 	size_t count = ldns_rr_list_rr_count(list);
 
 	a->records = calloc(count ? count : 1, sizeof(*a->records));
-	for (size_t i = 0; a->records && i < count; i++) {
+	if (!a->records)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 
 		if (ldns_rr_get_type(rr) != (ldns_rr_type)type ||
 		    ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
-		    !has_name(ldns_rr_owner(rr), name) ||
-		    take_record(&a->records[a->nrecords], rr, type) < 0)
+		    !has_name(ldns_rr_owner(rr), name))
 			continue;
-		a->nrecords++;
+		if (take_record(&a->records[a->nrecords], rr, type) == 0)
+			a->nrecords++;
+		else if (type != DNS_A && type != DNS_AAAA)
+			return -1;
 		lower_ttl(a, ttl_of(rr, DNS_TTL_MAX_S));
 	}
 	keep_best(a, type);
+	if (a->nrecords > 0 && strcmp(name, asked) != 0 &&
+	    !(a->alias = strdup(name)))
+		return -1;
+	return 0;
+}
+
+static void set_failed(struct dns_answer *a, const char *why)
+{
+	a->status = DNS_FAILED;
+	a->is_secure = false;
+	snprintf(a->detail, sizeof(a->detail), "%s", why);
 }
 
 static void fill_found(struct dns_answer *a, const ldns_pkt *packet,
@@ -263,13 +356,14 @@ static void fill_found(struct dns_answer *a, const ldns_pkt *packet,
 
 	a->ttl_s = DNS_TTL_MAX_S;
 	snprintf(at, sizeof(at), "%s", name);
-	if (follow_aliases(list, a, at) < 0) {
-		a->status = DNS_FAILED;
-		snprintf(a->detail, sizeof(a->detail),
-		    "the aliases (CNAME) go in circles");
+	if (type != DNS_CNAME && follow_aliases(list, a, at) < 0) {
+		set_failed(a, "the aliases (CNAME) go in circles");
 		return;
 	}
-	take_records(a, list, at, type);
+	if (take_records(a, list, name, at, type) < 0) {
+		set_failed(a, "out of memory");
+		return;
+	}
 	if (a->nrecords > 0)
 		return;
 	a->status = DNS_NO_DATA;
@@ -282,6 +376,7 @@ static void fill(struct dns_answer *a, const ldns_pkt *packet, const char *name,
 	ldns_pkt_rcode rcode = ldns_pkt_get_rcode(packet);
 	char *word;
 
+	a->is_secure = ldns_pkt_ad(packet);
 	if (rcode == LDNS_RCODE_NOERROR) {
 		fill_found(a, packet, name, type);
 		return;
@@ -292,8 +387,7 @@ static void fill(struct dns_answer *a, const ldns_pkt *packet, const char *name,
 		return;
 	}
 	word = ldns_pkt_rcode2str(rcode);
-	a->status = DNS_FAILED;
-	snprintf(a->detail, sizeof(a->detail), "%s", word ? word : "error");
+	set_failed(a, word ? word : "error");
 	free(word);
 }
 

@@ -26,6 +26,7 @@ struct question {
 	/* the present try */
 	bool is_tcp, no_edns;
 	bool is_first; /* nobody kept silent yet */
+	bool only_trusted;
 	uint16_t id;
 	int fd; /* -1: none */
 	size_t server;

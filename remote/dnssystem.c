@@ -1,71 +1,59 @@
 /* resolv.conf(5) and hosts(5). */
 #include "remote/dnssystem.h"
 
+#include "common/resolvers.h"
+
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DNS_PORT = 53 };
-
 /* --- resolvers ------------------------------------------------------------ */
 
-static void add_server(struct dns_options *options, struct span text)
-{
-	if (options->nservers < DNS_SERVERS_MAX &&
-	    net_parse(text, DNS_PORT, &options->servers[options->nservers]) ==
-		0)
-		options->nservers++;
-	else
-		log_warn(
-		    "resolver-left-out", "address", log_escape(text), NULL);
-}
-
-static void read_resolv_conf(const char *file, struct dns_options *options)
-{
-	FILE *in = fopen(file, "re");
-	char line[512], address[256];
-
-	if (!in) {
-		log_warn("resolv-conf-not-read", "file", file, "why",
-		    strerror(errno), NULL);
-		return;
-	}
-	for (int n = 0; n < 1000 && fgets(line, sizeof(line), in); n++)
-		if (sscanf(line, " nameserver %255s", address) == 1)
-			add_server(options, span_of(address));
-	fclose(in);
-}
-
-static void log_servers(const struct dns_options *options, const char *from)
+static void log_servers(const struct resolvers *resolvers)
 {
 	struct buf list;
-	char text[NET_TEXT_MAX];
 
-	buf_init(&list, DNS_SERVERS_MAX * NET_TEXT_MAX);
-	for (size_t i = 0; i < options->nservers; i++) {
-		net_print(&options->servers[i], text);
-		buf_printf(&list, i ? " %s" : "%s", text);
+	buf_init(&list, RESOLVERS_MAX * (NET_TEXT_MAX + 16));
+	for (size_t i = 0; i < resolvers->count; i++) {
+		buf_puts(&list, i ? ", " : "");
+		resolver_print(&resolvers->items[i], &list);
 	}
-	log_event("resolvers", "from", from, "servers", buf_text(&list), NULL);
+	log_event("resolvers", "from", resolvers->from, "servers",
+	    buf_text(&list), NULL);
 	buf_clear(&list);
 }
 
-void dns_servers_find(const struct strings *configured, const char *file,
-    struct dns_options *options)
+/* Once, at the start: DANE cannot work as far as this goes. */
+static void log_distrust(const struct resolvers *resolvers)
 {
-	const char *from = configured->count ? "configuration" : file;
+	size_t ntrusted = resolvers_trusted(resolvers);
 
-	options->nservers = 0;
-	for (size_t i = 0; i < configured->count; i++)
-		add_server(options, span_of(configured->items[i]));
-	if (options->nservers == 0)
-		read_resolv_conf(file, options);
-	if (options->nservers == 0) {
-		from = "default";
-		add_server(options, SPAN_LITERAL("127.0.0.1"));
+	if (ntrusted == resolvers->count)
+		return;
+	log_warn(ntrusted ? "dns-partly-not-validated" : "dns-not-validated",
+	    "why",
+	    ntrusted ? "not every resolver is on loopback or marked \"trusted\""
+		     : "no resolver is on loopback or marked \"trusted\"",
+	    "effect",
+	    ntrusted ? "no DANE while another resolver answers" : "no DANE",
+	    "remedy", "run a validating resolver on 127.0.0.1", NULL);
+}
+
+void dns_servers_find(
+    const struct conf *conf, const char *file, struct dns_options *options)
+{
+	struct resolvers found;
+
+	resolvers_find(&conf->resolvers, file, &found);
+	log_servers(&found);
+	options->nservers = found.count;
+	for (size_t i = 0; i < found.count; i++) {
+		options->servers[i] = found.items[i].address;
+		options->is_trusted[i] = found.items[i].is_trusted;
 	}
-	log_servers(options, from);
+	options->wants_secure = conf->tls.dane != SWITCH_OFF;
+	if (options->wants_secure)
+		log_distrust(&found);
 }
 
 /* --- hosts ---------------------------------------------------------------- */

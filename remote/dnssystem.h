@@ -8,10 +8,11 @@
 
 enum { HOSTS_LINES_MAX = 5000, HOSTS_ENTRIES_MAX = 10000, HOSTS_TTL_S = 60 };
 
-/* The configured ones, or those of the file (resolv.conf), or 127.0.0.1.
- * Which were taken is logged. */
-void dns_servers_find(const struct strings *configured, const char *file,
-    struct dns_options *options);
+/* The servers to ask (common/resolvers.h), and whether the answers' security
+ * matters. Which were taken is logged, and so is once what keeps DANE from
+ * working. */
+void dns_servers_find(
+    const struct conf *conf, const char *file, struct dns_options *options);
 
 /* A file like /etc/hosts. */
 struct hosts;

@@ -41,15 +41,27 @@ static const char *server_text(const struct question *q)
 	return text;
 }
 
+static bool may_ask(const struct question *q, size_t server)
+{
+	return !q->only_trusted || q->client->options.is_trusted[server];
+}
+
+static size_t count_servers(const struct question *q)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->client->options.nservers; i++)
+		n += may_ask(q, i);
+	return n;
+}
+
 /* The server said or did something useless: at once to the next, unless all
  * have had their turn. */
 static void refused(struct question *q, const char *why)
 {
-	struct dns_client *client = q->client;
-
 	snprintf(q->why, sizeof(q->why), "%s from %s", why, server_text(q));
 	try_hang_up(q);
-	if (++q->failures >= client->options.nservers)
+	if (++q->failures >= count_servers(q))
 		question_fail(q);
 	else
 		try_next_server(q);
@@ -99,7 +111,12 @@ static void take_failure(struct question *q, struct dns_answer *a)
 	char why[sizeof(a->detail)];
 
 	memcpy(why, a->detail, sizeof(why));
-	if (q->failures + 1 < q->client->options.nservers) {
+	/* Forged answers look like this: who does not validate would give them
+	 * out. */
+	if (q->client->options.wants_secure &&
+	    q->client->options.is_trusted[q->server])
+		q->only_trusted = true;
+	if (q->failures + 1 < count_servers(q)) {
 		dns_answer_release(a);
 		refused(q, why);
 		return;
@@ -121,6 +138,16 @@ static void try_otherwise(struct question *q, bool *flag, const char *why)
 	try_now(q);
 }
 
+static void finish(struct question *q, struct dns_answer *a)
+{
+	const struct dns_options *o = &q->client->options;
+
+	a->is_secure =
+	    a->is_secure && o->wants_secure && o->is_trusted[q->server];
+	net_print_ip(&o->servers[q->server], a->from);
+	question_finish(q, a);
+}
+
 static void take(struct question *q, struct span packet)
 {
 	struct dns_answer *a = NULL;
@@ -131,7 +158,7 @@ static void take(struct question *q, struct span packet)
 		if (a->status == DNS_FAILED)
 			take_failure(q, a);
 		else
-			question_finish(q, a);
+			finish(q, a);
 		break;
 	case DNS_TRUNCATED:
 		try_otherwise(q, &q->is_tcp, "a truncated answer by TCP");
@@ -229,6 +256,16 @@ static int open_socket(struct question *q)
 	    q->is_tcp ? on_tcp : on_datagram, q);
 }
 
+static unsigned how_to_ask(const struct question *q)
+{
+	const struct dns_options *o = &q->client->options;
+	unsigned how = q->no_edns ? 0 : DNS_WITH_EDNS;
+
+	if (o->wants_secure && o->is_trusted[q->server])
+		how |= DNS_WITH_AD;
+	return how;
+}
+
 static int compose(struct question *q)
 {
 	struct buf packet;
@@ -238,7 +275,7 @@ static int compose(struct question *q)
 		return -1;
 	buf_init(&packet, 1024);
 	status =
-	    dns_question_put(&packet, q->name, q->type, q->id, !q->no_edns);
+	    dns_question_put(&packet, q->name, q->type, q->id, how_to_ask(q));
 	buf_reset(&q->out);
 	buf_reset(&q->in);
 	if (q->is_tcp)
@@ -270,9 +307,21 @@ static void try_now(struct question *q)
 	    now_monotonic_ms() + patience_ms(q), on_silence, q);
 }
 
+/* From server on, the first that may be asked; there is one. */
+static size_t first_from(const struct question *q, size_t server)
+{
+	size_t n = q->client->options.nservers;
+
+	for (size_t i = 0; i < n && !may_ask(q, server); i++)
+		server = (server + 1) % n;
+	return server;
+}
+
 static void try_next_server(struct question *q)
 {
-	q->server = (q->server + 1) % q->client->options.nservers;
+	size_t next = (q->server + 1) % q->client->options.nservers;
+
+	q->server = first_from(q, next);
 	q->is_tcp = q->no_edns = false;
 	q->tries++;
 	try_now(q);
@@ -284,6 +333,12 @@ void try_begin(struct question *q)
 
 	if (now_monotonic_ms() - client->preferred_ms > RESTORE_MS)
 		client->preferred = 0;
-	q->server = client->preferred;
+	q->only_trusted = q->type == DNS_TLSA;
+	if (count_servers(q) == 0) {
+		snprintf(q->why, sizeof(q->why), "no resolver is trusted");
+		question_fail(q);
+		return;
+	}
+	q->server = first_from(q, client->preferred);
 	try_now(q);
 }

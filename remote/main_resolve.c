@@ -1,5 +1,5 @@
-/* outpost-resolve: MX and address look-ups for the runner. It hears the DNS,
- * which anybody can write, and sees no message. */
+/* outpost-resolve: MX, address and TLSA look-ups for the runner. It hears the
+ * DNS, which anybody can write, and sees no message. */
 #include "common/child.h"
 
 #include "remote/resolve.h"
@@ -36,7 +36,7 @@ static void read_system(struct child *child, struct sandbox *sandbox)
 
 	(void)sandbox;
 	options.sockets_most = raise_sockets();
-	dns_servers_find(&child->conf->resolvers, "/etc/resolv.conf", &options);
+	dns_servers_find(child->conf, "/etc/resolv.conf", &options);
 	child->state = resolver_new(child, &options, hosts_load("/etc/hosts"));
 	if (!child->state)
 		fatal(EXIT_TRY_LATER, "out of memory");
@@ -48,6 +48,11 @@ static void on_peer(struct child *child, enum role role, int fd)
 		resolver_connect(child->state, fd);
 	else
 		close(fd);
+}
+
+static void on_run(struct child *child)
+{
+	resolver_probe(child->state);
 }
 
 static void on_stop(struct child *child, uint32_t grace_ms)
@@ -66,6 +71,7 @@ int main(int argc, char **argv)
 		.sandbox = SANDBOX_CONNECT,
 		.open = read_system,
 		.on_peer = on_peer,
+		.on_run = on_run,
 		.on_stop = on_stop,
 	};
 

@@ -1,4 +1,5 @@
-/* The resolution of one name: MX, then the addresses of all hosts at once. */
+/* The resolution of one name: MX, then the addresses of all hosts at once, then
+ * the TLSA records of those that have validated ones. */
 #include "remote/mx.h"
 
 #include "remote/mx_parts.h"
@@ -7,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-
-enum { TTL_TEMP_S = 30, TTL_NO_S = 60 };
 
 /* --- addresses ------------------------------------------------------------ */
 
@@ -31,17 +30,44 @@ static void keep_addresses(
 	}
 }
 
+/* That one kind is missing must not cost a question a message; what failed is
+ * asked for again soon, though other hosts were found. */
+void resolution_heard(
+    struct resolution *r, const struct dns_answer *a, uint32_t ttl_s)
+{
+	if (a->status != DNS_FOUND && ttl_s < TTL_NO_S)
+		ttl_s = TTL_NO_S;
+	if (a->status == DNS_FAILED)
+		ttl_s = TTL_NO_S;
+	if (ttl_s < r->ttl_s)
+		r->ttl_s = ttl_s;
+}
+
+void resolution_go_on(struct resolution *r)
+{
+	if (--r->pending == 0)
+		resolution_finish(r);
+}
+
+/* RFC 7672 section 2.1.1: what was found counts. */
+static void keep_security(struct candidate *c, const struct dns_answer *a)
+{
+	if (a->is_secure)
+		c->is_validated = true;
+	else
+		c->is_unvalidated = true;
+	if (a->alias && strlen(a->alias) < sizeof(c->dane.alias))
+		snprintf(c->dane.alias, sizeof(c->dane.alias), "%s", a->alias);
+}
+
 static void take_answer(
     struct candidate *c, const struct dns_answer *a, uint32_t ttl_s, bool is_v6)
 {
 	struct resolution *r = c->resolution;
 
-	/* That one family is missing must not cost a question a message; what
-	 * failed is asked for again soon, though other hosts were found. */
-	if (a->status != DNS_FOUND && ttl_s < TTL_NO_S)
-		ttl_s = TTL_NO_S;
-	if (ttl_s < r->ttl_s)
-		r->ttl_s = ttl_s;
+	resolution_heard(r, a, ttl_s);
+	if (a->status == DNS_FOUND)
+		keep_security(c, a);
 	if (a->status == DNS_FAILED) {
 		c->has_failed = true;
 		snprintf(c->failure, sizeof(c->failure), "%s", a->detail);
@@ -49,8 +75,9 @@ static void take_answer(
 	if (a->status == DNS_NO_NAME)
 		c->has_no_name = true;
 	keep_addresses(c, a, is_v6);
-	if (--r->pending == 0)
-		resolution_finish(r);
+	if (--c->pending == 0)
+		dane_begin(c);
+	resolution_go_on(r);
 }
 
 static void on_v4(struct dns_answer *a, uint32_t ttl_s, void *arg)
@@ -100,11 +127,11 @@ static void ask_addresses(struct resolution *r)
 		if (take_hosts_file(c))
 			continue;
 		r->pending += 2;
+		c->pending = 2;
 		dns_ask(client, c->name, DNS_AAAA, on_v6, c);
 		dns_ask(client, c->name, DNS_A, on_v4, c);
 	}
-	if (--r->pending == 0)
-		resolution_finish(r);
+	resolution_go_on(r);
 }
 
 /* --- MX ------------------------------------------------------------------- */
@@ -211,6 +238,7 @@ static void on_mx(struct dns_answer *a, uint32_t ttl_s, void *arg)
 	struct resolution *r = arg;
 
 	r->ttl_s = ttl_s;
+	r->is_validated = a->is_secure;
 	switch (a->status) {
 	case DNS_FOUND:
 		take_mx(r, a);
@@ -252,6 +280,7 @@ static void answer_literal(
 	struct dns_record record = { .nbytes = (uint8_t)bytes.n };
 	struct dns_answer a = { .nrecords = 1, .records = &record };
 
+	r->wants_dane = false;
 	memcpy(record.bytes, bytes.p, bytes.n);
 	if (make_room(r, 1) == 0) {
 		add_candidate(r, r->name, 0);
@@ -310,6 +339,8 @@ void mx_resolve(const struct mx_options *options,
 	r->implicit_tls = query->implicit_tls;
 	/* A relay is the operator's own choice. */
 	r->allow_local = options->allow_local || query->kind == RESOLVE_HOST;
+	r->wants_dane = query->wants_policy && options->dane != SWITCH_OFF;
+	r->is_validated = query->kind == RESOLVE_HOST;
 	r->ttl_s = DNS_TTL_MAX_S;
 	r->answered = answered;
 	r->arg = arg;

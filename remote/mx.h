@@ -1,5 +1,6 @@
-/* From a domain or host name to hosts with addresses in the order of trial:
- * RFC 5321 section 5.1, RFC 7505 (null MX).
+/* From a domain or host name to hosts with addresses in the order of trial, and
+ * what is published about TLS with them: RFC 5321 section 5.1, RFC 7505 (null
+ * MX), RFC 7672 (DANE), RFC 8461 (MTA-STS).
  */
 #ifndef REMOTE_MX_H
 #define REMOTE_MX_H
@@ -12,6 +13,7 @@ struct mx_options {
 	struct dns_client *client;
 	const struct hosts *hosts; /* for RESOLVE_HOST */
 	bool allow_local;	   /* MX may lead to this machine or link */
+	int dane;		   /* enum conf_switch */
 };
 
 /* answered is called once, possibly before this returns; what the answer

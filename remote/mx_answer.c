@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TTL_TEMP_S = 30, SITE_MAX = 1000 };
+enum {
+	SITE_MAX = 1000,
+	TLSA_BYTES = 98304, /* of all hosts; an answer has an end */
+};
 
 bool name_is_host(const char *name)
 {
@@ -97,7 +100,7 @@ static void fill_addresses(const struct candidate *c, struct host *h)
 		    (struct span){ (const char *)c->v4[i], 4 };
 }
 
-static void fill_host(const struct candidate *c, struct host *h)
+static void fill_host(struct candidate *c, struct host *h, size_t *room)
 {
 	h->name = span_of(c->name);
 	h->preference = c->preference;
@@ -106,6 +109,9 @@ static void fill_host(const struct candidate *c, struct host *h)
 	fill_addresses(c, h);
 	if (h->naddresses == 0)
 		say_why(c, &h->why);
+	h->policy.is_secure = c->resolution->is_validated && c->is_validated &&
+			      !c->is_unvalidated;
+	dane_fill(c, h, room);
 }
 
 /* --- all ------------------------------------------------------------------ */
@@ -156,6 +162,8 @@ static void sum_up(const struct resolve_answer *a, struct outcome *outcome)
 
 static void fill_answer(const struct resolution *r, struct resolve_answer *a)
 {
+	size_t room = TLSA_BYTES;
+
 	a->hosts =
 	    calloc(r->ncandidates ? r->ncandidates : 1, sizeof(*a->hosts));
 	if (!a->hosts) {
@@ -163,7 +171,7 @@ static void fill_answer(const struct resolution *r, struct resolve_answer *a)
 		return;
 	}
 	for (size_t i = 0; i < r->ncandidates; i++)
-		fill_host(&r->candidates[i], &a->hosts[a->nhosts++]);
+		fill_host(&r->candidates[i], &a->hosts[a->nhosts++], &room);
 	sum_up(a, &a->outcome);
 }
 
@@ -183,6 +191,8 @@ void resolution_finish(struct resolution *r)
 	r->answered(&a, r->arg);
 	resolve_answer_free(&a);
 	buf_clear(&site);
+	for (size_t i = 0; i < r->ncandidates; i++)
+		dns_answer_release(r->candidates[i].dane.tlsa);
 	free(r->candidates);
 	free(r);
 }

@@ -27,6 +27,8 @@ struct resolver {
 	struct dns_client *client;
 	struct hosts *hosts;
 	bool allow_local;
+	int dane; /* enum conf_switch */
+	bool has_trusted;
 	struct client_session *current;
 	uint64_t noted_ms;
 };
@@ -110,7 +112,7 @@ static void on_resolve(struct wire *wire, struct message *message, void *arg)
 	struct client_session *s = arg;
 	struct resolver *resolver = s->resolver;
 	struct mx_options options = { resolver->client, resolver->hosts,
-		resolver->allow_local };
+		resolver->allow_local, resolver->dane };
 	struct reader r = reader_of(message->payload);
 	struct resolve_query query;
 	struct request *request;
@@ -153,6 +155,26 @@ void resolver_connect(struct resolver *resolver, int fd)
 	resolver->current = s;
 }
 
+/* The root is signed: an answer without AD comes from one who does not look. */
+static void on_root(struct dns_answer *a, uint32_t ttl_s, void *arg)
+{
+	(void)ttl_s;
+	(void)arg;
+	if (a->status != DNS_FOUND || a->is_secure)
+		return;
+	log_warn("dns-not-validated", "resolver", a->from, "why",
+	    "it does not validate DNSSEC: its answer for the root is not "
+	    "marked (AD)",
+	    "effect", "no DANE", "remedy", "turn its DNSSEC validation on",
+	    NULL);
+}
+
+void resolver_probe(struct resolver *resolver)
+{
+	if (resolver->dane != SWITCH_OFF && resolver->has_trusted)
+		dns_ask(resolver->client, "", DNS_SOA, on_root, resolver);
+}
+
 struct resolver *resolver_new(
     struct child *child, const struct dns_options *options, struct hosts *hosts)
 {
@@ -164,6 +186,9 @@ struct resolver *resolver_new(
 	resolver->hosts = hosts;
 	resolver->client = dns_client_new(child->loop, options);
 	resolver->allow_local = child->conf->allow_local_mx;
+	resolver->dane = child->conf->tls.dane;
+	for (size_t i = 0; i < options->nservers; i++)
+		resolver->has_trusted |= options->is_trusted[i];
 	if (resolver->client)
 		return resolver;
 	free(resolver);

@@ -12,5 +12,7 @@ struct resolver *resolver_new(struct child *child,
     const struct dns_options *options, struct hosts *hosts);
 /* Serve that program on fd (taken over), instead of an earlier one. */
 void resolver_connect(struct resolver *resolver, int fd);
+/* Ask once whether a resolver that is believed validates; log it if not. */
+void resolver_probe(struct resolver *resolver);
 
 #endif

@@ -41,6 +41,9 @@ int front_option(struct front *f, const char *command, int option);
 int front_no_arguments(struct front *f, int argc, char **argv);
 void front_usage(const char *command, bool is_error);
 
+/* What is right but does less than it seems to: warnings on standard error. */
+void front_advise(const struct conf *conf);
+
 /* The configuration; errors are printed. 0 or -1. */
 int front_load(struct front *f);
 

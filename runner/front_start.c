@@ -180,6 +180,7 @@ int front_check(struct front *f, int argc, char **argv)
 		print_settings(f->conf);
 	else
 		puts("configuration ok");
+	front_advise(f->conf);
 	return 0;
 }
 

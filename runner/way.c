@@ -72,6 +72,7 @@ int way_query(const struct way *way, size_t i, struct buf *text,
 		.name = buf_span(text),
 		.port = server ? server->port : way->port,
 		.implicit_tls = server && server->implicit_tls,
+		.wants_policy = way->tls != TLS_NONE,
 	};
 	return text->overflow ? -1 : 0;
 }

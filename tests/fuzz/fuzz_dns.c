@@ -15,8 +15,12 @@ static void check(const struct dns_answer *a, enum dns_type type)
 	for (size_t i = 0; i < a->nrecords; i++) {
 		const struct dns_record *r = &a->records[i];
 
-		if (type == DNS_MX ? !r->name
-				   : r->nbytes != (type == DNS_A ? 4 : 16))
+		if ((type == DNS_MX || type == DNS_CNAME) && !r->name)
+			abort();
+		if ((type == DNS_TXT || type == DNS_TLSA) && !r->data)
+			abort();
+		if ((type == DNS_A && r->nbytes != 4) ||
+		    (type == DNS_AAAA && r->nbytes != 16))
 			abort();
 		if (i > 0 && r->preference < a->records[i - 1].preference)
 			abort();
@@ -25,7 +29,8 @@ static void check(const struct dns_answer *a, enum dns_type type)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum dns_type types[] = { DNS_MX, DNS_A, DNS_AAAA };
+	static const enum dns_type types[] = { DNS_MX, DNS_A, DNS_AAAA,
+		DNS_TLSA, DNS_TXT, DNS_CNAME };
 	struct span packet = { (const char *)data + 1, size - 1 };
 	struct dns_answer *a = NULL;
 	enum dns_type type;
@@ -33,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3)
 		return 0;
-	type = types[data[0] % 3];
+	type = types[data[0] % 6];
 	id = (uint16_t)(data[1] << 8 | data[2]);
 	if (dns_answer_read(packet, "a.example", type, id, &a) == DNS_READ)
 		check(a, type);

@@ -3,131 +3,14 @@ section 5.1 says, and a hostile name server for what it does not."""
 import os
 import socket
 import struct
-import subprocess
-import tempfile
 import threading
 import time
 
 from dns import Nsd, Unbound, need
-from outpost import BIN, Folder, free_port
-from stage import HEADER, MSG_CONFIG, MSG_PEER, MSG_READY, MSG_RUN, MSG_STOP, \
-    frame, frames, span
-
-MSG_RESOLVE, MSG_RESOLVED = 50, 51
-ROLE_RUNNER = 2
-MX, HOST = 1, 2
-OK, TEMP, PERM = 0, 1, 2
-
-
-class Answer:
-    def __init__(self, data):
-        self.data, self.at = data, 0
-        self.verdict, = self.take(">B")
-        self.status, self.detail = self.text(), self.text()
-        self.ttl, = self.take(">I")
-        self.site = self.text()
-        count, = self.take(">H")
-        self.hosts = [self.host() for _ in range(count)]
-        assert self.at == len(data)
-
-    def take(self, layout):
-        values = struct.unpack_from(layout, self.data, self.at)
-        self.at += struct.calcsize(layout)
-        return values
-
-    def span(self):
-        length, = self.take(">I")
-        self.at += length
-        return self.data[self.at - length:self.at]
-
-    def text(self):
-        return self.span().decode("ascii")
-
-    def host(self):
-        name = self.text()
-        preference, port, tls, count = self.take(">HHBB")
-        addresses = []
-        for _ in range(count):
-            raw = self.span()
-            addresses.append(socket.inet_ntop(
-                socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw))
-        why = None
-        if count == 0:
-            why = (self.take(">B")[0], self.text(), self.text())
-        return name, preference, addresses, why
-
-    def names(self):
-        return [h[0] for h in self.hosts]
-
-    def __repr__(self):
-        return f"{self.verdict} {self.status} {self.detail!r} ttl={self.ttl}" \
-            f" site={self.site} {self.hosts}"
-
-
-class Resolver:
-    """One outpost-resolve; this process is supervisor and runner."""
-
-    def __init__(self, conf):
-        self.wire, child = socket.socketpair(socket.AF_UNIX)
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [BIN / "outpost-resolve"], close_fds=False,
-            preexec_fn=lambda: os.dup2(child.fileno(), 3, inheritable=True),
-            stdin=subprocess.DEVNULL, stderr=self.log)
-        child.close()
-        with tempfile.TemporaryFile() as file:
-            file.write(conf.encode())
-            file.seek(0)
-            self.send(MSG_CONFIG, 0, span(b"test.conf"), [file.fileno()])
-        self.peer, theirs = socket.socketpair(socket.AF_UNIX)
-        with theirs:
-            self.send(MSG_PEER, ROLE_RUNNER, b"", [theirs.fileno()])
-        self.send(MSG_RUN)
-        self.peer.settimeout(60)
-        ready = self.wire.recv(HEADER.size)
-        assert ready and HEADER.unpack(ready)[0] == MSG_READY, self.text()
-        self.buffer, self.number = bytearray(), 0
-
-    def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
-
-    def send(self, kind, number=0, payload=b"", fds=()):
-        socket.send_fds(self.wire, [frame(kind, number, payload, len(fds))],
-                        list(fds))
-
-    def ask_all(self, questions):
-        """[(kind, name)]: the answers in that order."""
-        first = self.number + 1
-        for kind, name in questions:
-            self.number += 1
-            payload = struct.pack(">B", kind) + span(name.encode()) + \
-                struct.pack(">HB", 25, 0)
-            self.peer.sendall(frame(MSG_RESOLVE, self.number, payload))
-        answers = {}
-        while len(answers) < len(questions):
-            data = self.peer.recv(1 << 20)
-            assert data, self.text()
-            self.buffer += data
-            for kind, number, payload in frames(self.buffer):
-                assert kind == MSG_RESOLVED and number not in answers
-                answers[number] = Answer(payload)
-        return [answers[first + i] for i in range(len(questions))]
-
-    def ask(self, name, kind=MX):
-        return self.ask_all([(kind, name)])[0]
-
-    def stop(self):
-        self.send(MSG_STOP, 0, struct.pack(">I", 1000))
-        assert self.process.wait(5) == 0, self.text()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+from outpost import Folder, free_port
+from resolver import HOST, MSG_RESOLVE, MX, OK, PERM, ROLE_RUNNER, TEMP, \
+    Resolver
+from stage import MSG_PEER, frame
 
 
 ZONES = {

@@ -106,17 +106,24 @@ static void test_question(void **state)
 	(void)state;
 	buf_init(&b, 1024);
 	assert_int_equal(
-	    dns_question_put(&b, "a.example", DNS_MX, ID, true), 0);
+	    dns_question_put(&b, "a.example", DNS_MX, ID, DNS_WITH_EDNS), 0);
 	assert_int_equal(b.len, 12 + 11 + 4 + 11);
 	assert_memory_equal(b.data, "\x12\x34\x01\x00\0\1\0\0\0\0\0\1", 12);
 	assert_memory_equal(b.data + 12, "\1a\7example\0\0\x0f\0\1", 15);
 	assert_memory_equal(b.data + 27, "\0\0\x29\x04\xd0", 5);
 	buf_reset(&b);
+	/* with AD and DO: RFC 6840 5.7, RFC 3225 */
 	assert_int_equal(
-	    dns_question_put(&b, "a.example", DNS_A, ID, false), 0);
+	    dns_question_put(&b, "", DNS_TLSA, ID, DNS_WITH_EDNS | DNS_WITH_AD),
+	    0);
+	assert_memory_equal(b.data, "\x12\x34\x01\x20", 4);
+	assert_memory_equal(b.data + 12, "\0\0\x34\0\1", 5);
+	assert_memory_equal(b.data + 17, "\0\0\x29\x04\xd0\0\0\x80\0\0\0", 11);
+	buf_reset(&b);
+	assert_int_equal(dns_question_put(&b, "a.example", DNS_A, ID, 0), 0);
 	assert_int_equal(b.len, 12 + 11 + 4);
 	assert_int_equal(
-	    dns_question_put(&b, "a..example", DNS_A, ID, true), -1);
+	    dns_question_put(&b, "a..example", DNS_A, ID, DNS_WITH_EDNS), -1);
 	buf_clear(&b);
 }
 
@@ -186,6 +193,74 @@ static void test_aliases(void **state)
 	put_cname(&b, "b.example", "a.example");
 	assert_int_equal(take(&b, DNS_A, &a), DNS_READ);
 	assert_int_equal(a->status, DNS_FAILED);
+	dns_answer_release(a);
+}
+
+/* What was validated, by aliases or not, and what failed. */
+static void test_secure(void **state)
+{
+	struct dns_answer *a;
+	struct buf b;
+
+	(void)state;
+	begin(&b, 0x81a0, 2, 0, "a.example", DNS_A);
+	put_cname(&b, "a.example", "b.example");
+	put_record(&b, "b.example", DNS_A, 60, address, 4);
+	assert_int_equal(take(&b, DNS_A, &a), DNS_READ);
+	assert_true(a->is_secure);
+	assert_string_equal(a->alias, "b.example");
+	dns_answer_release(a);
+
+	begin(&b, 0x8180, 1, 0, "a.example", DNS_A);
+	put_record(&b, "a.example", DNS_A, 60, address, 4);
+	assert_int_equal(take(&b, DNS_A, &a), DNS_READ);
+	assert_false(a->is_secure);
+	assert_null(a->alias);
+	dns_answer_release(a);
+
+	begin(&b, 0x81a0, 0, 0, "a.example", DNS_TLSA);
+	assert_int_equal(take(&b, DNS_TLSA, &a), DNS_READ);
+	assert_int_equal(a->status, DNS_NO_DATA);
+	assert_true(a->is_secure);
+	dns_answer_release(a);
+
+	begin(&b, 0x81a2, 0, 0, "a.example", DNS_TLSA);
+	assert_int_equal(take(&b, DNS_TLSA, &a), DNS_READ);
+	assert_int_equal(a->status, DNS_FAILED);
+	assert_false(a->is_secure);
+	dns_answer_release(a);
+}
+
+static void test_data(void **state)
+{
+	struct dns_answer *a;
+	struct buf b;
+
+	(void)state;
+	begin(&b, 0x8180, 1, 0, "a.example", DNS_TXT);
+	put_record(&b, "a.example", DNS_TXT, 60, "\3abc\0\2de", 8);
+	assert_int_equal(take(&b, DNS_TXT, &a), DNS_READ);
+	assert_int_equal(a->records[0].ndata, 5);
+	assert_memory_equal(a->records[0].data, "abcde", 5);
+	dns_answer_release(a);
+
+	begin(&b, 0x8180, 2, 0, "a.example", DNS_TLSA);
+	put_record(&b, "a.example", DNS_TLSA, 60, "\3\1\1\xab", 4);
+	put_record(&b, "a.example", DNS_TLSA, 9, "\3\1\2\xab\0", 5);
+	assert_int_equal(take(&b, DNS_TLSA, &a), DNS_READ);
+	assert_int_equal(a->nrecords, 2);
+	assert_int_equal(a->ttl_s, 9);
+	assert_int_equal(a->records[1].ndata, 5);
+	assert_memory_equal(a->records[1].data, "\3\1\2\xab\0", 5);
+	dns_answer_release(a);
+
+	/* the alias itself */
+	begin(&b, 0x8180, 2, 0, "a.example", DNS_CNAME);
+	put_cname(&b, "a.example", "B.example");
+	put_cname(&b, "b.example", "c.example");
+	assert_int_equal(take(&b, DNS_CNAME, &a), DNS_READ);
+	assert_int_equal(a->nrecords, 1);
+	assert_string_equal(a->records[0].name, "b.example");
 	dns_answer_release(a);
 }
 
@@ -312,6 +387,8 @@ int main(void)
 		cmocka_unit_test(test_mx),
 		cmocka_unit_test(test_many_mx),
 		cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_secure),
+		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_negative),
 		cmocka_unit_test(test_ttl),
 		cmocka_unit_test(test_foreign),

@@ -157,7 +157,7 @@ static void test_servers(void **state)
 			    "  nameserver 2001:db8::53 \n#nameserver 1.1.1.1\n"
 			    "nameserver fe80::1%eth0\nnameserver junk\n";
 	char *configured[] = { (char *)"127.0.0.1:5353" };
-	struct strings none = { NULL, 0 }, one = { configured, 1 };
+	struct conf none = { 0 }, one = { .resolvers = { configured, 1 } };
 	struct dns_options options = { 0 };
 	char shown[NET_TEXT_MAX];
 	int fd = mkstemp(path);
