@@ -55,14 +55,14 @@ static const struct conf_choice tls_levels[] = {
 	{ "none", TLS_NONE },
 	{ "may", TLS_MAY },
 	{ "require", TLS_REQUIRE },
-	{ "verify", TLS_VERIFY, .is_later = true },
+	{ "verify", TLS_VERIFY },
 	END,
 };
 static const struct conf_choice tls_policies[] = {
 	{ "none", TLS_NONE },
 	{ "opportunistic", TLS_MAY },
 	{ "require", TLS_REQUIRE },
-	{ "verify", TLS_VERIFY, .is_later = true },
+	{ "verify", TLS_VERIFY },
 	END,
 };
 static const struct conf_choice switches[] = {
@@ -219,12 +219,12 @@ static const struct conf_option limits_options[] = {
 static const struct conf_option tls_options[] = {
 	{ "policy", &kind_choice, AT(conf_tls, policy),
 	    .fallback = "opportunistic", .choices = tls_policies },
-	{ "dane", &kind_choice, AT(conf_tls, dane), .fallback = "on",
-	    .choices = switches },
+	{ "dane", &kind_choice, AT(conf_tls, dane), .choices = switches,
+	    LATER },
 	{ "mta-sts", &kind_choice, AT(conf_tls, mta_sts), .choices = switches,
 	    LATER },
 	{ "tlsrpt", &kind_bool, AT(conf_tls, tlsrpt), LATER },
-	{ "ca-file", &kind_path, AT(conf_tls, ca_file), LATER },
+	{ "ca-file", &kind_path, AT(conf_tls, ca_file) },
 	END,
 };
 

@@ -3,7 +3,7 @@
 
 #include "common/log.h"
 #include "remote/connect.h"
-#include "remote/tls_client.h"
+#include "remote/tls_evidence.h"
 
 #include <stdio.h>
 
@@ -66,109 +66,152 @@ static int say_ehlo(struct dialogue *d, struct outcome *why)
 	return 0;
 }
 
-static int start_tls(struct dialogue *d, struct outcome *why)
+static void use_clear(struct dialogue *d, const char *why)
 {
-	if (tls_client_start(&d->stream, d->tls, d->host->name,
-		deadline_in_ms(d->waits->tls), why) < 0) {
+	tls_evidence_clear_text(why, d->tls_text, sizeof(d->tls_text));
+}
+
+static int start_tls(struct dialogue *d, unsigned how, struct outcome *why)
+{
+	struct tls_link *link = &d->link;
+
+	if (tls_client_start(&d->stream, d->tls, link,
+		how & DIALOGUE_MAY_RESUME, deadline_in_ms(d->waits->tls),
+		why) < 0) {
 		d->is_broken = true;
-		return -1;
+		return link->has_ticket ? DIALOGUE_TICKET_FAILED : -1;
 	}
-	tls_client_print(&d->stream, d->tls_text, sizeof(d->tls_text));
+	tls_evidence_print(&d->stream, link, d->tls_text, sizeof(d->tls_text));
 	dialogue_log(d, "smtp-tls", span_of(d->tls_text));
+	if (link->demand.is_shadow && link->shadow.result != TLS_RESULT_OK)
+		log_event("tls-would-fail", "peer", d->address, "policy",
+		    tls_policy_word(d->host->policy.kind), "why",
+		    link->shadow.why.detail, NULL);
 	return 0;
 }
 
-/* 0 = done or not needed, DIALOGUE_TLS_FAILED, -1. */
-static int ask_starttls(struct dialogue *d, struct outcome *why)
+/* No TLS for want of STARTTLS. 0: in clear then, or -1. */
+static int lack_tls(struct dialogue *d, const char *status, const char *what,
+    struct outcome *why)
 {
-	bool is_required = d->session->tls >= TLS_REQUIRE;
+	char code[sizeof(why->status)];
+	struct buf text;
 
+	tls_link_lacks(&d->link);
+	use_clear(d, what);
+	if (!d->link.demand.is_required)
+		return 0;
+	snprintf(code, sizeof(code), "%s", status); /* may be that of why */
+	buf_init(&text, sizeof(why->detail) + 200);
+	buf_puts(&text, what);
+	tls_demand_explain(&d->link.demand, d->host, &text);
+	outcome_temp(why, code, "%s", buf_text(&text));
+	buf_clear(&text);
+	return -1;
+}
+
+static int start_tls_or_clear(
+    struct dialogue *d, unsigned how, struct outcome *why)
+{
+	int status = start_tls(d, how, why);
+
+	if (status == 0)
+		return say_ehlo(d, why);
+	if (status > 0 || d->link.demand.is_required)
+		return status;
+	use_clear(d, why->detail);
+	return DIALOGUE_TLS_FAILED;
+}
+
+static int ask_starttls(struct dialogue *d, unsigned how, struct outcome *why)
+{
 	if (!d->ehlo.has_starttls)
-		return is_required ? outcome_temp(why, "4.7.4",
-					 "TLS is required, but the server "
-					 "does not offer it")
-				   : 0;
+		return lack_tls(d, "4.7.4",
+		    d->link.demand.is_required
+			? "TLS is required, but the server does not offer it"
+			: "the server does not offer TLS",
+		    why);
 	if (dialogue_ask(d, "STARTTLS", "STARTTLS", d->waits->ehlo, why) < 0)
-		return is_required ? -1 : DIALOGUE_TLS_FAILED;
-	if (d->is_closing)
-		return dialogue_refused(d, "STARTTLS", false, why);
+		return lack_tls(d, why->status, why->detail, why) < 0
+			   ? -1
+			   : DIALOGUE_TLS_FAILED;
 	if (d->reply.code != 220) {
 		dialogue_refused(d, "STARTTLS", false, why);
-		return is_required ? -1 : 0;
+		return d->is_closing
+			   ? -1
+			   : lack_tls(d, why->status, why->detail, why);
 	}
 	/* What came in clear behind the 220 was put there by somebody who
 	 * wants it believed after the handshake. */
 	if (stream_input(&d->stream).n > 0) {
 		d->is_broken = true;
-		return outcome_temp(
-		    why, "4.7.5", "STARTTLS: text in clear after the reply");
+		return tls_link_fail(
+		    &d->link, "STARTTLS: text in clear after the reply", why);
 	}
 	memset(&d->ehlo, 0, sizeof(d->ehlo));
-	if (start_tls(d, why) < 0)
-		return is_required ? -1 : DIALOGUE_TLS_FAILED;
-	return say_ehlo(d, why);
+	return start_tls_or_clear(d, how, why);
 }
 
-int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why)
+int dialogue_greet(struct dialogue *d, unsigned how, struct outcome *why)
 {
-	d->tls_text[0] = '\0';
+	int status = 0;
+
 	memset(&d->ehlo, 0, sizeof(d->ehlo));
-	if (d->host->implicit_tls && start_tls(d, why) < 0)
-		return -1;
+	if (d->host->implicit_tls)
+		status = start_tls(d, how, why);
+	if (status != 0)
+		return status;
 	if (read_banner(d, why) < 0 || say_ehlo(d, why) < 0)
 		return -1;
-	if (!d->host->implicit_tls && may_tls) {
-		int status = ask_starttls(d, why);
-
-		if (status != 0)
-			return status;
-	}
+	if (!d->host->implicit_tls && how & DIALOGUE_MAY_TLS)
+		status = ask_starttls(d, how, why);
+	if (status != 0)
+		return status;
 	return dialogue_login(d, why);
 }
 
-static int open_once(struct dialogue *d, const union net_address *peer,
-    bool may_tls, struct outcome *why)
+static void note_source(struct dialogue *d)
 {
-	int fd = connect_to(
-	    d->session, peer, deadline_in_ms(d->waits->connect), why);
-	int status;
+	union net_address own;
+	socklen_t size = sizeof(own);
 
+	memset(&own, 0, sizeof(own));
+	if (getsockname(d->stream.fd, &own.sa, &size) == 0)
+		net_print_ip(&own, d->source);
+}
+
+int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
+    unsigned how, struct outcome *why)
+{
+	union net_address peer;
+	int fd, status;
+
+	d->host = host;
+	d->is_reached = false;
+	d->source[0] = '\0';
+	if (how & DIALOGUE_MAY_TLS)
+		d->tls_text[0] = '\0'; /* else it says why not */
+	if (d->session->tls == TLS_NONE)
+		how &= ~(unsigned)DIALOGUE_MAY_TLS;
+	tls_link_init(&d->link, d->session, host);
+	if (net_from_bytes(host->addresses[index], host->port, &peer) < 0)
+		return outcome_temp(why, "4.4.3", "not an address");
+	net_print(&peer, d->address);
+	fd = connect_to(
+	    d->session, &peer, deadline_in_ms(d->waits->connect), why);
 	if (fd < 0)
 		return -1;
 	stream_open(&d->stream, fd);
 	d->is_open = d->is_reached = true;
 	d->connections++;
+	note_source(d);
 	if (d->on_connected)
 		d->on_connected(d->arg);
-	status = dialogue_greet(d, may_tls, why);
+	status = dialogue_greet(d, how, why);
 	if (status == 0 && !d->is_closing)
 		return 0;
-	if (status < 0)
+	if (status <= 0)
 		dialogue_quit(d);
 	dialogue_close(d);
-	return status;
-}
-
-int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
-    struct outcome *why)
-{
-	bool may_tls = d->session->tls != TLS_NONE;
-	union net_address peer;
-	int status;
-
-	d->host = host;
-	d->is_reached = false;
-	if (d->session->tls == TLS_VERIFY)
-		return outcome_temp(
-		    why, "4.7.5", "verified TLS is not supported yet");
-	if (net_from_bytes(host->addresses[index], host->port, &peer) < 0)
-		return outcome_temp(why, "4.4.3", "not an address");
-	net_print(&peer, d->address);
-	status = open_once(d, &peer, may_tls, why);
-	if (status != DIALOGUE_TLS_FAILED)
-		return status;
-	log_event("tls-failed", "peer", d->address, "host",
-	    log_text("%.*s", (int)host->name.n, host->name.p), "why",
-	    why->detail, "then", "in clear", NULL);
-	return open_once(d, &peer, false, why);
+	return status == 0 ? -1 : status;
 }

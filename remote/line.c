@@ -61,6 +61,11 @@ static void send_buf(
 	buf_clear(payload);
 }
 
+void line_tell(struct line *l, uint16_t type, struct buf *payload)
+{
+	send_buf(l, type, l->session_id, payload);
+}
+
 void line_set_state(struct line *l, enum line_state state)
 {
 	struct buf payload;

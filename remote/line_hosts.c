@@ -53,6 +53,75 @@ static bool has_next(const struct line *l)
 	       l->host_at + 1 < l->session.nhosts;
 }
 
+/* For the runner's memory of hosts, and for TLSRPT. */
+static void tell_tried(struct line *l, const struct host *host, int status)
+{
+	const struct dialogue *d = &l->dialogue;
+	struct host_tried tried = { .host = host->name,
+		.address = span_of(d->address),
+		.source = span_of(d->source),
+		.domain = host->policy.domain,
+		.policy = host->policy.kind,
+		.tls = tls_link_result(&d->link),
+		.is_shadow = host->policy.is_shadow };
+	struct buf payload;
+
+	outcome_ok(&tried.outcome);
+	if (status != 0)
+		tried.outcome = l->why;
+	buf_init(&payload, 8192);
+	host_tried_put(&payload, &tried);
+	line_tell(l, MSG_HOST_TRIED, &payload);
+}
+
+/* data: empty: what there is is to be forgotten. */
+static void tell_ticket(
+    struct line *l, const struct host *host, struct span data)
+{
+	struct ticket ticket = { host->name, data };
+	struct buf payload;
+
+	buf_init(&payload, TICKET_MAX + 1024);
+	ticket_put(&payload, &ticket);
+	line_tell(l, MSG_TICKET, &payload);
+}
+
+static void pass_ticket(struct line *l, const struct host *host)
+{
+	struct buf data;
+
+	buf_init(&data, TICKET_MAX);
+	if (tls_client_take_ticket(&l->dialogue.link, &data) == 0 &&
+	    !data.overflow)
+		tell_ticket(l, host, buf_span(&data));
+	buf_clear(&data);
+}
+
+/* Once with all we have, then without what did not work. */
+static int open_address(struct line *l, const struct host *host)
+{
+	unsigned how = DIALOGUE_MAY_TLS | DIALOGUE_MAY_RESUME;
+	struct dialogue *d = &l->dialogue;
+
+	for (;;) {
+		int status =
+		    dialogue_open(d, host, l->address_at, how, &l->why);
+
+		tell_tried(l, host, status);
+		if (status == DIALOGUE_TICKET_FAILED) {
+			tell_ticket(l, host, (struct span){ 0 });
+			how &= ~(unsigned)DIALOGUE_MAY_RESUME;
+		} else if (status == DIALOGUE_TLS_FAILED) {
+			log_event("tls-failed", "peer", d->address, "host",
+			    log_escape(host->name), "why", l->why.detail,
+			    "then", "in clear", NULL);
+			how &= ~(unsigned)DIALOGUE_MAY_TLS;
+		} else {
+			return status;
+		}
+	}
+}
+
 static int try_address(struct line *l, const struct host *host)
 {
 	struct dialogue *d = &l->dialogue;
@@ -60,7 +129,8 @@ static int try_address(struct line *l, const struct host *host)
 	line_set_state(l, LINE_CONNECTING);
 	line_flush(l);
 	d->is_login_refused = d->is_login_spent = false;
-	if (dialogue_open(d, host, l->address_at, &l->why) == 0) {
+	if (open_address(l, host) == 0) {
+		pass_ticket(l, host);
 		l->report.is_login_refused = false;
 		pipeline_start(&l->pipeline);
 		line_set_state(l, LINE_SENDING);

@@ -35,6 +35,8 @@ struct line {
 void line_take(struct line *l);
 bool line_may_take(const struct line *l);
 void line_flush(struct line *l);
+/* About the session; the payload is cleared. */
+void line_tell(struct line *l, uint16_t type, struct buf *payload);
 void line_set_state(struct line *l, enum line_state state);
 /* Answer for a job and keep its memory. */
 void line_done(struct transaction *t, void *arg);

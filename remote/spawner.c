@@ -2,6 +2,7 @@
 #include "remote/spawner.h"
 
 #include "common/child.h"
+#include "remote/castore.h"
 #include "remote/line.h"
 #include "remote/tls_client.h"
 
@@ -23,6 +24,7 @@ struct offspring {
 
 struct spawner {
 	struct child *child;
+	struct castore *store;
 	SSL_CTX *tls;
 	struct wire *runner;
 	unsigned nrunners; /* so far */
@@ -51,6 +53,7 @@ static void become_line(
 	close(wire_fd(s->runner));
 	if (s->child->supervisor)
 		close(wire_fd(s->child->supervisor));
+	castore_close_file(s->store);
 	loop_free(s->child->loop);
 	signal(SIGTERM, SIG_DFL);
 	sigemptyset(&none);
@@ -234,23 +237,48 @@ static void on_peer(struct child *child, enum role role, int fd)
 
 static struct spawner spawner;
 
+/* Before the sandbox; the pages are shared with all lines. */
+static void load_store(struct spawner *s, const struct conf *conf)
+{
+	s->store = castore_load(conf->tls.ca_file);
+	if (!s->store)
+		fatal(EXIT_TRY_LATER, "no memory for CA certificates");
+	if (castore_count(s->store) == 0)
+		log_warn("no-ca-certificates", "why",
+		    castore_problem(s->store), "then",
+		    "tls = \"verify\" and MTA-STS will defer: install "
+		    "ca-certificates, or name a bundle in tls { ca-file }",
+		    NULL);
+	else
+		log_event("ca-certificates", "file", castore_file(s->store),
+		    "count", log_text("%zu", castore_count(s->store)), NULL);
+	malloc_trim(0);
+}
+
 static void open_all(struct child *child, struct sandbox *sandbox)
 {
 	(void)sandbox;
 	child->state = &spawner;
 	spawner.child = child;
-	spawner.tls = tls_client_new();
+	load_store(&spawner, child->conf);
+	spawner.tls = tls_client_new(spawner.store);
 	if (!spawner.tls)
 		fatal(EXIT_TRY_LATER, "OpenSSL cannot be set up");
 	if (loop_signal(child->loop, SIGCHLD, on_child_signal, &spawner) < 0)
 		fatal(EXIT_TRY_LATER, "SIGCHLD: %s", strerror(errno));
 }
 
-/* Nothing of the configuration is used here: lines are told by the runner. */
+/* Lines are told by the runner; but for CA certificates, which cannot be read
+ * from in here: the supervisor starts another spawner, and the lines that this
+ * one has live on with the runner. */
 static void on_reload(struct child *child, struct conf *fresh)
 {
-	(void)child;
-	(void)fresh;
+	struct spawner *s = child->state;
+
+	if (!castore_is_outdated(s->store, fresh->tls.ca_file))
+		return;
+	log_event("ca-certificates-changed", "then", "starting anew", NULL);
+	loop_stop(child->loop);
 }
 
 static void on_overtime(void *arg)
@@ -292,6 +320,7 @@ int spawner_main(int argc, char **argv)
 
 	wire_free(spawner.runner);
 	SSL_CTX_free(spawner.tls);
+	castore_free(spawner.store);
 	free(spawner.lines);
 	return status;
 }

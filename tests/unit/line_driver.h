@@ -249,12 +249,20 @@ struct drive {
 	char *text;
 	uint64_t number; /* of the last result */
 	unsigned states;
+	unsigned ntried; /* connections */
+	struct host_tried tried[16];
+	char *tried_text[16];
+	char ticket[TICKET_MAX]; /* the last */
+	size_t ticket_bytes;
+	unsigned ntickets;
 };
 
 static const struct wire_rule runner_rules[] = {
 	{ MSG_RESULT, WIRE_FRAME_MAX, NULL },
 	{ MSG_SESSION_DONE, WIRE_FRAME_MAX, NULL },
 	{ MSG_LINE_STATE, 1000, NULL },
+	{ MSG_HOST_TRIED, 8192, NULL },
+	{ MSG_TICKET, TICKET_MAX + 1024, NULL },
 	{ 0 },
 };
 
@@ -298,6 +306,9 @@ static inline void drive_serve(struct drive *d, const char *const *script)
 	close(listener);
 }
 
+/* What lines verify with; before the first of them. */
+static const struct castore *drive_store;
+
 /* Speak to the line at fd. */
 static inline void drive_attach(struct drive *d, int fd)
 {
@@ -311,7 +322,7 @@ static inline void drive_line(struct drive *d)
 	int fds[2];
 
 	if (!tls)
-		tls = tls_client_new();
+		tls = tls_client_new(drive_store);
 	assert_int_equal(wire_pair(fds), 0);
 	d->line = fork();
 	if (d->line == 0) {
@@ -415,18 +426,56 @@ static inline void drive_end(struct drive *d)
 	drive_flush(d);
 }
 
-/* The next message but line states. */
+static inline void drive_on_tried(struct drive *d, struct span payload)
+{
+	unsigned i = d->ntried++ % 16;
+	struct reader r;
+
+	free(d->tried_text[i]);
+	d->tried_text[i] = malloc(payload.n + 1);
+	memcpy(d->tried_text[i], payload.p, payload.n);
+	r = reader_of((struct span){ d->tried_text[i], payload.n });
+	host_tried_get(&r, &d->tried[i]);
+	assert_true(reader_is_done(&r));
+}
+
+static inline void drive_on_ticket(struct drive *d, struct span payload)
+{
+	struct reader r = reader_of(payload);
+	struct ticket ticket;
+
+	ticket_get(&r, &ticket);
+	assert_true(reader_is_done(&r));
+	memcpy(d->ticket, ticket.data.p ? ticket.data.p : "", ticket.data.n);
+	d->ticket_bytes = ticket.data.n;
+	d->ntickets++;
+}
+
+/* What goes with a session is noted. */
+static inline bool drive_note(struct drive *d, const struct message *message)
+{
+	if (message->type == MSG_LINE_STATE)
+		d->states++;
+	else if (message->type == MSG_HOST_TRIED)
+		drive_on_tried(d, message->payload);
+	else if (message->type == MSG_TICKET)
+		drive_on_ticket(d, message->payload);
+	else
+		return false;
+	return true;
+}
+
+/* The next result or end of a session. */
 static uint16_t drive_receive(struct drive *d)
 {
 	struct message message;
 	struct reader r;
 
-	do {
+	do
 		assert_int_equal(wire_receive(d->wire, &message,
 				     deadline_in_ms(LIMIT_S * 1000)),
 		    1);
-		d->states += message.type == MSG_LINE_STATE;
-	} while (message.type == MSG_LINE_STATE);
+	while (drive_note(d, &message));
 	result_free(&d->result);
 	free(d->text);
 	d->text = span_dup(message.payload);
@@ -488,6 +537,8 @@ static inline void drive_finish(struct drive *d)
 	}
 	waitpid(d->server, &status, 0);
 	assert_int_equal(status, 0);
+	for (int i = 0; i < 16; i++)
+		free(d->tried_text[i]);
 	result_free(&d->result);
 	free(d->text);
 }

@@ -518,7 +518,6 @@ static void test_not_yet(void **state)
 		"listen ::1 { auth = required }",
 		"listen ::1 { auth = optional }",
 		"listen ::1 { users = users }",
-		"relay a { servers = x tls = verify }",
 		"relay a { servers = x user = me }",
 		"relay a { servers = x password-file = secret }",
 		"line a { count = auto }",
@@ -526,7 +525,6 @@ static void test_not_yet(void **state)
 		"line a { window = \"Mon-Fri 08:00-18:00\" }",
 		"line a { warmup = \"30d\" }",
 		"line a { require-check = on }",
-		"route a { tls = verify }",
 		"destination a { rate = \"20/m\" }",
 		"sender \"@a\" { line = default hold = 2m }",
 		"reply '^4.. .*grey\\.list' { action = retry after = 5m }",
@@ -534,8 +532,8 @@ static void test_not_yet(void **state)
 		"restrict \"all@example.com\" { allow = { \"a@b\" } }",
 		"suppress = \"suppress.txt\"",
 		"dkim \"example.com\" { selector = s1 key = \"k.pem\" }",
+		"tls { dane = on }",
 		"tls { mta-sts = on }",
-		"tls { policy = verify }",
 	};
 
 	(void)state;

@@ -292,6 +292,7 @@ static void test_fit(void **state)
 	drive_end(&d);
 	drive_expect(&d, 1, "F");
 	assert_string_equal(d.result.recipients[0].status, "5.3.4");
+	/* longer in 7 bits */
 	drive_expect(&d, 2, "F");
 	assert_string_equal(d.result.recipients[0].status, "5.6.3");
 	drive_expect(&d, 3, "FF");
@@ -396,7 +397,13 @@ static void test_tls_fallback(void **state)
 
 	(void)state;
 	run_one(script, "a@x.test", "D", &d);
-	assert_int_equal(d.result.tls.n, 0);
+	assert_int_equal(
+	    strncmp(d.result.tls.p, "clear: TLS handshake: wrong version", 35),
+	    0);
+	assert_int_equal(d.ntried, 2);
+	assert_int_equal(d.tried[0].tls, TLS_RESULT_VALIDATION_FAILURE);
+	assert_int_equal(d.tried[1].tls, TLS_RESULT_NOT_TRIED);
+	assert_int_equal(d.tried[1].outcome.verdict, VERDICT_OK);
 	finish(&d);
 }
 
