@@ -397,6 +397,11 @@ static int make_room(struct wire *wire)
 	return 0;
 }
 
+int wire_reserve(struct wire *wire)
+{
+	return make_room(wire);
+}
+
 static int keep_fds(struct wire *wire, struct msghdr *header)
 {
 	int status = header->msg_flags & MSG_CTRUNC ? -1 : 0;
