@@ -20,7 +20,7 @@ void buf_clear(struct buf *b)
 void buf_reset(struct buf *b)
 {
 	b->len = 0;
-	b->overflow = false;
+	b->overflow = b->starved = false;
 }
 
 char *buf_reserve(struct buf *b, size_t n)
@@ -38,7 +38,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		cap *= 2;
 	grown = realloc(b->data, cap);
 	if (!grown) {
-		b->overflow = true;
+		b->overflow = b->starved = true;
 		return NULL;
 	}
 	b->data = grown;

@@ -10,6 +10,7 @@ struct buf {
 	size_t len, cap;
 	size_t limit;  /* bytes; growth beyond it sets overflow */
 	bool overflow; /* sticky: something was not put; test before use */
+	bool starved; /* with overflow: memory was missing, not the limit met */
 };
 
 void buf_init(struct buf *b, size_t limit);

@@ -91,6 +91,8 @@ int wire_flush(struct wire *wire, struct deadline deadline);
 int wire_receive(
     struct wire *wire, struct message *message, struct deadline deadline);
 bool wire_has_next(const struct wire *wire);
+/* Memory for an answer that must not be missed for want of it. 0, or -1. */
+int wire_reserve(struct wire *wire);
 /* Give back the memory of buffers that are empty. */
 void wire_trim(struct wire *wire);
 

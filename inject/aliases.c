@@ -227,7 +227,7 @@ static int read_file(const char *path, struct buf *text)
 
 		if (!to) {
 			n = -1;
-			errno = EFBIG;
+			errno = text->starved ? ENOMEM : EFBIG;
 			break;
 		}
 		n = read(fd, to, 65536);

@@ -106,6 +106,8 @@ static int write_replies(struct bs *bs)
 {
 	struct buf *out = smtp_output(bs->session);
 
+	if (out->overflow)
+		return -1;
 	while (out->len > 0) {
 		ssize_t n = write(STDOUT_FILENO, out->data, out->len);
 

@@ -2,6 +2,7 @@
 #include "inject/caller.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,12 +40,16 @@ static struct passwd *find_in_file(uid_t uid)
 	return entry;
 }
 
-void caller_load(struct caller *caller)
+int caller_load(struct caller *caller)
 {
-	struct passwd *entry = find_in_file(getuid());
+	struct passwd *entry;
 
-	if (!entry)
+	errno = 0;
+	entry = find_in_file(getuid());
+	if (!entry && errno != ENOMEM)
 		entry = getpwuid(getuid());
+	if (!entry && errno == ENOMEM)
+		return -1;
 	buf_init(&caller->login, NAME_MAX_BYTES);
 	buf_init(&caller->full_name, NAME_MAX_BYTES);
 	if (entry && entry->pw_name[0]) {
@@ -54,6 +59,7 @@ void caller_load(struct caller *caller)
 	} else {
 		buf_printf(&caller->login, "uid%u", (unsigned)getuid());
 	}
+	return caller->login.overflow || caller->full_name.overflow ? -1 : 0;
 }
 
 void caller_clear(struct caller *caller)

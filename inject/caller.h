@@ -9,8 +9,9 @@ struct caller {
 	struct buf full_name; /* of the password file; may be empty */
 };
 
-/* Looks the user up in /etc/passwd, then wherever else users are kept. */
-void caller_load(struct caller *caller);
+/* Looks the user up in /etc/passwd, then wherever else users are kept. -1
+ * without memory: nobody is known then. */
+int caller_load(struct caller *caller);
 void caller_clear(struct caller *caller);
 
 /* $NAME when it is fit for a header field, else empty. */

@@ -13,6 +13,7 @@ struct completion {
 	const struct author *author;
 	const char *date, *unique;
 	struct buf *out;
+	bool is_starved; /* a field could not be parsed for want of memory */
 	bool is_signed;
 	bool is_ours; /* defaults apply to its author */
 };
@@ -162,6 +163,18 @@ static void put_qualified(
 	buf_put_raw(c->out, span_from(whole, done));
 }
 
+/* What cannot be parsed stays as it is; but only by its own fault. */
+static int parse_field(
+    struct completion *c, const struct field *f, struct addrlist *list)
+{
+	struct outcome why;
+
+	if (addrlist_parse(list, field_value(c->h, f), &why) == 0)
+		return 0;
+	c->is_starved |= why.verdict == VERDICT_TEMP;
+	return -1;
+}
+
 static void put_field(struct completion *c, const struct field *f)
 {
 	struct addrlist list;
@@ -173,7 +186,7 @@ static void put_field(struct completion *c, const struct field *f)
 		return;
 	}
 	addrlist_init(&list, MAILBOXES_MAX);
-	if (addrlist_parse(&list, field_value(c->h, f), NULL) < 0)
+	if (parse_field(c, f, &list) < 0)
 		buf_put_raw(c->out, field_whole(c->h, f));
 	else if (needs_name(c, f, &list))
 		put_named(c, &list);
@@ -183,7 +196,7 @@ static void put_field(struct completion *c, const struct field *f)
 }
 
 /* The domain of the author's first mailbox is that of the defaults. */
-static bool is_from_sender_domain(const struct completion *c)
+static bool is_from_sender_domain(struct completion *c)
 {
 	const struct field *from = header_find(c->h, FIELD_FROM);
 	const char *scope = c->conf->defaults.sender_domain;
@@ -194,8 +207,7 @@ static bool is_from_sender_domain(const struct completion *c)
 	if (!scope)
 		return true;
 	addrlist_init(&list, MAILBOXES_MAX);
-	if (from && addrlist_parse(&list, field_value(c->h, from), NULL) == 0 &&
-	    list.count > 0)
+	if (from && parse_field(c, from, &list) == 0 && list.count > 0)
 		domain = addrlist_address(&list, 0);
 	if (list.count > 0 && !list.items[0].has_domain)
 		domain = c->domain;
@@ -229,7 +241,7 @@ int complete_header(const struct header *h, const struct conf *conf,
 	for (size_t i = 0; i < h->nfields; i++)
 		put_field(&c, &h->fields[i]);
 	put_missing_fields(&c);
-	if (out->overflow)
+	if (out->overflow || c.is_starved)
 		return outcome_temp(why, "4.3.0", "out of memory");
 	return 0;
 }

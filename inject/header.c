@@ -191,8 +191,10 @@ static size_t take_line_rest(struct header *h, struct span rest)
 	return n;
 }
 
-static int too_large(struct outcome *why)
+static int too_large(const struct header *h, struct outcome *why)
 {
+	if (h->text.starved)
+		return outcome_temp(why, "4.3.0", "out of memory");
 	return outcome_perm(why, "5.3.4",
 	    "the header is longer than %d bytes; make it shorter", HEADER_MAX);
 }
@@ -205,7 +207,7 @@ ptrdiff_t header_take(struct header *h, struct span input, struct outcome *why)
 		if (h->state == IN_VALUE || h->state == IN_MBOX_LINE) {
 			at += take_line_rest(h, span_from(input, at));
 			if (h->text.overflow)
-				return too_large(why);
+				return too_large(h, why);
 			if (input.p[at - 1] != '\n')
 				break;
 			if (h->state == IN_VALUE && close_line(h, why) < 0)
@@ -221,7 +223,7 @@ ptrdiff_t header_take(struct header *h, struct span input, struct outcome *why)
 		if (h->state != IN_MBOX_LINE)
 			buf_putc(&h->text, input.p[at]);
 		if (h->text.overflow)
-			return too_large(why);
+			return too_large(h, why);
 		at++;
 	}
 	return (ptrdiff_t)at;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -54,6 +55,23 @@ static void settle_signals(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+}
+
+/* A configuration read without enough memory may lack settings: better to come
+ * back later than to go on with half of it. */
+static int check_memory(struct outcome *why)
+{
+	size_t n = 4 << 20;
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return outcome_temp(why, "4.3.0",
+		    "out of memory; less than %zu bytes; raise the limit "
+		    "(ulimit -v) or try again later",
+		    n);
+	munmap(p, n);
+	return 0;
 }
 
 static struct conf *load_conf(const char *program, const char *path)
@@ -116,9 +134,12 @@ static int send_one(
 static int run_configured(
     const char *program, const struct options *o, struct outcome *why)
 {
-	struct conf *conf = load_conf(program, o->conf_file);
+	struct conf *conf;
 	int status;
 
+	if (check_memory(why) < 0)
+		return EX_TEMPFAIL;
+	conf = load_conf(program, o->conf_file);
 	if (!conf)
 		return EX_CONFIG;
 	settle_signals();

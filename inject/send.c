@@ -89,6 +89,8 @@ static int bad_sender(struct draft *d)
 {
 	struct outcome first = *d->why;
 
+	if (first.verdict == VERDICT_TEMP)
+		return EX_TEMPFAIL;
 	outcome_perm(d->why, "5.1.7", "-f %s: %s; give one mail address",
 	    log_escape(span_of(d->options->sender)), first.detail);
 	return EX_USAGE;
@@ -121,7 +123,8 @@ static int set_sender(struct draft *d)
 
 	if (given && !is_null_sender(given))
 		return put_given_sender(d);
-	caller_load(&d->caller);
+	if (caller_load(&d->caller) < 0)
+		return no_memory(d);
 	local_part_put(&d->own, buf_span(&d->caller.login));
 	buf_putc(&d->own, '@');
 	buf_put_raw(&d->own, d->domain);
@@ -356,7 +359,12 @@ static int begin_submission(struct draft *d)
 	buf_printf(&trace_tail, ";\r\n\t%s", d->date);
 	e.trace_head = buf_span(&trace_head);
 	e.trace_tail = buf_span(&trace_tail);
-	d->submit = submit_open(d->conf->runtime, d->why);
+	if (trace_head.overflow || trace_tail.overflow)
+		status = no_memory(d);
+	else
+		d->submit = submit_open(d->conf->runtime, d->why);
+	if (status == 0 && !d->submit)
+		status = exit_status_of(d->why);
 	if (!d->submit || submit_begin(d->submit, &e, d->why) < 0 ||
 	    submit_data(d->submit, buf_span(&d->head), d->why) < 0)
 		status = exit_status_of(d->why);

@@ -111,11 +111,16 @@ static bool is_name(struct span name)
 
 static int take_name(struct smtp_session *s, const struct command *c)
 {
-	char *helo = is_name(c->argument) ? span_dup(c->argument) : NULL;
+	char *helo;
 
-	if (!helo) {
+	if (!is_name(c->argument)) {
 		smtp_refuse(s, &(struct answer){ 501, "5.5.2",
 				   "a name without blanks is expected" });
+		return -1;
+	}
+	helo = span_dup(c->argument);
+	if (!helo) {
+		s->out.overflow = true;
 		return -1;
 	}
 	free(s->helo);
@@ -150,7 +155,7 @@ static void on_ehlo(struct smtp_session *s, const struct command *c)
 	buf_puts(&lines,
 	    "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-MT-PRIORITY\r\n"
 	    "250 ENHANCEDSTATUSCODES\r\n");
-	smtp_say_raw(s, buf_span(&lines));
+	smtp_say_raw(s, lines.overflow ? (struct span){ 0 } : buf_span(&lines));
 	buf_clear(&lines);
 }
 

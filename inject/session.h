@@ -70,7 +70,9 @@ size_t smtp_input(
 /* Nothing is taken until replies have gone out or messages were answered. */
 bool smtp_is_blocked(const struct smtp_session *s);
 
-/* Replies to write; the caller consumes what it has written. */
+/* Replies to write; the caller consumes what it has written. With overflow set
+ * one was lost for want of memory: hang up, or the client waits for it and
+ * takes the next one for it. */
 struct buf *smtp_output(struct smtp_session *s);
 
 /* A message has been accepted, or refused (which may come before its end). */

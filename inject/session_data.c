@@ -96,7 +96,7 @@ static void begin(struct smtp_session *s)
 	e.trace_head = (struct span){ trace.data, head };
 	e.trace_tail = (struct span){ trace.data + head, tail };
 	e.client = span_from(buf_span(&trace), head + tail);
-	t->number = s->hooks->begin(&e, s->arg);
+	t->number = trace.overflow ? 0 : s->hooks->begin(&e, s->arg);
 	if (!t->number)
 		cannot_begin(s);
 	buf_clear(&trace);

@@ -20,6 +20,10 @@ static struct pending *last_pending(struct smtp_session *s)
 
 void smtp_say_raw(struct smtp_session *s, struct span lines)
 {
+	if (lines.n < 2) { /* there was no memory for them */
+		s->out.overflow = true;
+		return;
+	}
 	if (s->hooks->said)
 		s->hooks->said(
 		    false, (struct span){ lines.p, lines.n - 2 }, s->arg);
@@ -27,6 +31,7 @@ void smtp_say_raw(struct smtp_session *s, struct span lines)
 		buf_put_raw(&s->out, lines);
 	} else {
 		buf_put_raw(&s->held, lines);
+		s->out.overflow |= s->held.overflow;
 		last_pending(s)->held += lines.n;
 	}
 }
@@ -138,7 +143,8 @@ static void drain(struct smtp_session *s)
 			say_accepted(s, front.message);
 		free(front.refusal);
 		s->pending[s->first] = (struct pending){ 0 };
-		buf_put(&s->out, s->held.data, front.held);
+		if (!s->held.overflow)
+			buf_put(&s->out, s->held.data, front.held);
 		buf_consume(&s->held, front.held);
 		s->npending = left;
 		s->first = (s->first + 1) % SESSION_PENDING_MAX;

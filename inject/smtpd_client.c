@@ -103,6 +103,8 @@ static int write_replies(struct client *c)
 {
 	struct buf *out = smtp_output(c->session);
 
+	if (out->overflow)
+		return -1;
 	while (out->len > 0) {
 		ptrdiff_t n = put_bytes(c, out->data, out->len);
 

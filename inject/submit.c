@@ -95,7 +95,9 @@ int submit_begin(
 
 	buf_init(&payload, WIRE_FRAME_MAX);
 	envelope_put(&payload, envelope);
-	if (payload.overflow)
+	if (payload.starved)
+		status = outcome_temp(why, "4.3.0", "out of memory");
+	else if (payload.overflow)
 		status = outcome_perm(why, "5.5.3",
 		    "the recipients' addresses together are too long; "
 		    "send to fewer at a time");
@@ -204,6 +206,10 @@ int submit_end(struct submit *s, uint64_t *id, struct outcome *why)
 {
 	struct buf total;
 
+	/* From here on the message may be in the queue: what stands between
+	 * its being there and our saying so must not fail. */
+	if (wire_reserve(s->wire) < 0)
+		return outcome_temp(why, "4.3.0", "out of memory");
 	buf_init(&total, 8);
 	put_u64(&total, s->sent);
 	wire_send(s->wire, MSG_SUBMIT_END, TRANSACTION, buf_span(&total));
