@@ -124,6 +124,8 @@ static int incoming_spill(struct incoming *in, struct outcome *why)
 		return -1;
 	buf_reset(trace);
 	incoming_trace_put(in, in->id, trace);
+	if (trace->overflow)
+		return outcome_temp(why, "4.3.0", "out of memory");
 	in->size_bytes += trace->len;
 	if (large_add(in->large, buf_span(trace), why) < 0 ||
 	    large_add(in->large, buf_span(&in->content), why) < 0)

@@ -279,10 +279,10 @@ int index_read_begin(struct index *ix)
 		return rc;
 	ix->is_reading = true;
 	rc = cursors_start(ix);
+	if (rc == 0 && ix->read_only && state_load(ix, ix->read) < 0)
+		rc = MDB_CORRUPTED;
 	if (rc != 0)
 		index_read_end(ix);
-	else if (ix->read_only && state_load(ix, ix->read) < 0)
-		rc = MDB_CORRUPTED;
 	return rc;
 }
 

@@ -47,6 +47,10 @@ bool held_load(
 		return false;
 	buf_reset(&ix->scratch);
 	buf_put_raw(&ix->scratch, value);
+	if (ix->scratch.overflow) {
+		index_note(ix, ENOMEM);
+		return false;
+	}
 	if (delivery_get(buf_span(&ix->scratch), &h->d) < 0) {
 		index_note(ix, MDB_CORRUPTED);
 		return false;

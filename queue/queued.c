@@ -17,8 +17,13 @@ struct keeper *keeper_new(struct loop *loop)
 	keeper->loop = loop;
 	keeper->own_uid = geteuid();
 	keeper->limits.owner_uid = keeper->own_uid;
+	/* All of it at once (pages that are not used cost nothing): a message
+	 * is never cut short for want of memory. */
 	buf_init(&keeper->scratch, WIRE_FRAME_MAX);
-	return keeper;
+	if (buf_reserve(&keeper->scratch, WIRE_FRAME_MAX))
+		return keeper;
+	free(keeper);
+	return NULL;
 }
 
 static void close_listeners(struct keeper *keeper)

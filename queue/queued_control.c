@@ -75,6 +75,7 @@ static void on_list(struct wire *wire, struct message *message, void *arg)
 	struct reader r = reader_of(message->payload);
 	struct page page = { .conn = conn, .id = message->id };
 	struct list_query query;
+	struct outcome why;
 	bool has_more;
 
 	(void)wire;
@@ -89,6 +90,10 @@ static void on_list(struct wire *wire, struct message *message, void *arg)
 	page.count_only = query.count_only;
 	has_more = spool_list(conn->keeper->spool, &query.filter, &query.after,
 	    EXAMINED_MAX, send_item, &page);
+	if (spool_list_result(conn->keeper->spool, &why) < 0) {
+		fail(conn, message->id, &why);
+		return;
+	}
 	buf_reset(&conn->keeper->scratch);
 	cursor_put(&conn->keeper->scratch, &query.after);
 	put_u8(&conn->keeper->scratch, has_more);
@@ -143,10 +148,15 @@ static void show(struct conn *conn, uint64_t id, uint64_t message)
 		.id = message, .state = -1, .uid = UINT32_MAX
 	};
 	struct cursor after = { 0 };
+	struct outcome why;
 	bool has_more;
 
 	has_more = spool_list(
 	    keeper->spool, &filter, &after, PAGE_MAX, send_item, &items);
+	if (spool_list_result(keeper->spool, &why) < 0) {
+		fail(conn, id, &why);
+		return;
+	}
 	spool_attempts(keeper->spool, message, send_attempt, &attempts);
 	send_end(conn, id, &after, has_more);
 }

@@ -52,8 +52,9 @@ void runner_announce(struct keeper *keeper, uint64_t message)
 		return;
 	if (keeper->window == 0)
 		tell_more(keeper);
-	else
-		spool_waiting(keeper->spool, message, announce_one, keeper);
+	else if (spool_waiting(keeper->spool, message, announce_one, keeper) ==
+		 0)
+		tell_more(keeper); /* it could not be read: again, by DUE */
 }
 
 void runner_tell_changed(

@@ -99,7 +99,8 @@ int spool_commit(struct spool *spool, struct outcome *why);
 
 /* Visit deliveries in due order, starting after the query's key, claimed ones
  * left out. Stops when visit returns false. Returns the number visited;
- * *next_due_ms: first due time beyond what was visited (0: none). */
+ * *next_due_ms: first due time beyond what was visited (0: none), or when to
+ * ask again because the index could not be read. */
 size_t spool_due(struct spool *spool, const struct due_query *query,
     bool (*visit)(const struct waiting *w, void *arg), void *arg,
     uint64_t *next_due_ms, bool *has_more);
@@ -125,6 +126,10 @@ int spool_job(struct spool *spool, uint64_t message, uint16_t delivery,
 bool spool_list(struct spool *spool, const struct filter *filter,
     struct cursor *after, size_t max_examined,
     bool (*visit)(const struct item *item, void *arg), void *arg);
+
+/* Whether the last spool_list ended before its end because the index could not
+ * be read: -1 with *why; else 0. */
+int spool_list_result(const struct spool *spool, struct outcome *why);
 
 /* The envelope as accepted, with all recipients. -1: not there. */
 int spool_envelope(struct spool *spool, uint64_t message,

@@ -76,16 +76,23 @@ bool spool_list(struct spool *s, const struct filter *filter,
 	bool has_more = false;
 	struct walk w;
 
-	if (index_read_begin(s->index) != 0)
+	s->list_error = index_read_begin(s->index);
+	if (s->list_error != 0)
 		return false;
 	if (walk_begin(&w, s, s->index->read, filter, after) == 0)
 		while (!has_more && walk_next(&w))
 			has_more = !list_delivery(&l, &w);
+	s->list_error = w.error;
 	walk_end(&w);
 	index_read_end(s->index);
 	if (max_examined - l.left > MANY_ROWS)
 		index_let_go(s->index);
 	return has_more;
+}
+
+int spool_list_result(const struct spool *s, struct outcome *why)
+{
+	return s->list_error ? outcome_index(why, s->list_error) : 0;
 }
 
 static uint64_t oldest_accepted(struct spool *s)

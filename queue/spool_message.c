@@ -149,6 +149,8 @@ static int message_stage(struct spool *s, struct incoming *in, uint64_t id,
 	else if (large_finish(in->large, &m.body_crc, why) < 0)
 		return -1;
 	in->is_finished = in->large != NULL;
+	if (trace->overflow)
+		return outcome_temp(why, "4.3.0", "out of memory");
 	m.body_bytes = trace->len + in->size_bytes;
 	b = stage_begin(s, RECORD_MESSAGE, id);
 	message_put(b, in, &m, routed, n);

@@ -20,6 +20,7 @@ enum {
 	CLAIM_SLACK_MS = 1000, /* clocks of keeper and runner differ a bit */
 	CHANGE_MAX = 1000,     /* deliveries in one page of a change */
 	CHANGE_EXAMINED = 10000,
+	AGAIN_MS = 1000, /* after the index could not be read */
 	MANY_ROWS = 500, /* whose pages are let go of after reading */
 	IDLE_MS = 60,	 /* without a commit */
 	MAINTAIN_BYTES = 256 << 10,
@@ -47,6 +48,7 @@ struct spool {
 	uint64_t committed_ms;
 	uint64_t readers_checked_ms, index_file_bytes;
 	bool is_index_tight; /* no space for the index to grow */
+	int list_error;	     /* what ended the last list early */
 	bool must_reindex;   /* the index gave an error: make it anew */
 	bool must_repair;    /* a write failed: look at the closed segment */
 	bool is_damaged;     /* the journal, found when it was read */
@@ -113,6 +115,7 @@ struct walk {
 	MDB_cursor *cursor;
 	const struct filter *filter;
 	struct cursor at; /* the delivery found */
+	int error;	  /* LMDB's, that ended it early */
 	bool by_destination, is_begun;
 	struct key prefix, from;
 	struct message_info message;

@@ -100,9 +100,13 @@ size_t spool_due(struct spool *s, const struct due_query *q,
 
 	*next_due_ms = 0;
 	*has_more = false;
-	if (index_read_begin(s->index) != 0)
+	if (index_read_begin(s->index) != 0) {
+		*next_due_ms = spool_now_ms(s) + AGAIN_MS;
 		return 0;
+	}
 	n = due_walk(s, q, visit, arg, &k, &rc);
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		*next_due_ms = spool_now_ms(s) + AGAIN_MS;
 	if (rc == 0) {
 		*next_due_ms = get_be64(k.mv_data);
 		*has_more = *next_due_ms <= q->until_ms;
@@ -266,16 +270,19 @@ static void job_fill(struct job *job, const struct message_info *m)
 }
 
 /* Sender and envelope id, copied behind the values. */
-static void job_texts(
+static int job_texts(
     struct spool *s, struct job *job, const struct message_info *m)
 {
 	buf_reset(&s->scratch);
 	buf_put_raw(&s->scratch, m->sender);
 	buf_put_raw(&s->scratch, m->envid);
+	if (s->scratch.overflow)
+		return -1;
 	job->sender = (struct span){ s->scratch.data, m->sender.n };
 	job->envid = (struct span){ s->scratch.data + m->sender.n, m->envid.n };
 	if (m->sender.n + m->envid.n == 0)
 		job->sender = job->envid = (struct span){ NULL, 0 };
+	return 0;
 }
 
 /* The record of a message, checked; *body: within it when not large. */
@@ -342,8 +349,7 @@ static int job_make(struct spool *s, struct job *job, enum claim_for claim_for,
 		0)
 		return outcome_temp(why, "4.3.0", "no such delivery");
 	job_fill(job, &m);
-	job_texts(s, job, &m);
-	if (job_recipients(s, job, claim_for) < 0)
+	if (job_texts(s, job, &m) < 0 || job_recipients(s, job, claim_for) < 0)
 		return outcome_temp(why, "4.3.0", "out of memory");
 	if (job_body(s, job, &m, claim_for, fd, why) == 0)
 		return 0;

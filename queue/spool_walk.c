@@ -48,7 +48,8 @@ int walk_begin(struct walk *w, struct spool *s, MDB_txn *txn,
 	w->filter = filter;
 	walk_keys(w, &w->from, after);
 	db = w->by_destination ? DB_DESTINATION : DB_DELIVERY;
-	if (mdb_cursor_open(txn, s->index->db[db], &w->cursor) == 0)
+	w->error = mdb_cursor_open(txn, s->index->db[db], &w->cursor);
+	if (w->error == 0)
 		return 0;
 	w->cursor = NULL;
 	return -1;
@@ -89,5 +90,7 @@ bool walk_next(struct walk *w)
 			return true;
 		w->spool->must_reindex = !w->spool->read_only;
 	}
+	if (rc != MDB_NOTFOUND)
+		w->error = rc;
 	return false;
 }

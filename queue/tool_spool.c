@@ -44,11 +44,10 @@ static int local_list(void *self, struct list_query *query, uint64_t *count,
 	struct page page = { .visitor = visitor,
 		.max = query->count_only ? UINT32_MAX : query->max };
 
-	(void)why;
 	*has_more = spool_list(
 	    self, &query->filter, &query->after, 100000, give_item, &page);
 	*count += page.count;
-	return 0;
+	return spool_list_result(self, why);
 }
 
 static void give_attempt(uint64_t at, const struct attempt *attempt, void *arg)
@@ -80,6 +79,8 @@ static int local_show(void *self, uint64_t id,
 	while (has_more)
 		has_more =
 		    spool_list(self, &filter, &after, 100000, give_item, &page);
+	if (spool_list_result(self, why) < 0)
+		return -1;
 	spool_attempts(self, id, give_attempt, (void *)visitor);
 	return 0;
 }
