@@ -6,6 +6,7 @@
 #include "remote/line.h"
 #include "remote/tls_client.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -134,7 +135,8 @@ static void on_line_start(struct wire *wire, struct message *message, void *arg)
 	struct spawner *s = arg;
 	struct reader r = reader_of(message->payload);
 	struct span group = get_span(&r);
-	struct buf payload;
+	struct span payload;
+	uint32_t told;
 	pid_t pid;
 	int fd;
 
@@ -148,11 +150,9 @@ static void on_line_start(struct wire *wire, struct message *message, void *arg)
 		tell_failed(s, message->id, errno);
 		return;
 	}
-	buf_init(&payload, 16);
-	put_u32(&payload, (uint32_t)pid);
-	wire_send_fds(
-	    wire, MSG_LINE_STARTED, message->id, buf_span(&payload), &fd, 1);
-	buf_clear(&payload);
+	told = htobe32((uint32_t)pid);
+	payload = (struct span){ (const char *)&told, sizeof(told) };
+	wire_send_fds(wire, MSG_LINE_STARTED, message->id, payload, &fd, 1);
 }
 
 static void tell_ended(

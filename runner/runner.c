@@ -144,7 +144,11 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->listener = -1;
 	TAILQ_INIT(&runner->wants);
 	TAILQ_INIT(&runner->wakes);
+	/* All of it at once (pages that are not used cost nothing): a message
+	 * is never cut short for want of memory. */
 	buf_init(&runner->scratch, WIRE_FRAME_MAX);
+	if (!buf_reserve(&runner->scratch, WIRE_FRAME_MAX))
+		fatal(EXIT_TRY_LATER, "no memory for messages");
 	options.probe_first_ms = retry_probe_first_ms(&runner->conf->retry);
 	options.probe_max_ms = retry_probe_max_ms(&runner->conf->retry);
 	if (getrandom(&options.seed, sizeof(options.seed), 0) < 0)

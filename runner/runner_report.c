@@ -41,6 +41,8 @@ static void submit(
 	buf_init(&head, 1024);
 	buf_printf(&head, "Received: by %s (Outpost)\r\n\tid ",
 	    runner->conf->localname);
+	if (head.overflow)
+		fatal(EXIT_TRY_LATER, "no memory for a report");
 	e.trace_head = buf_span(&head);
 	date_print(now_utc(), date);
 	e.trace_tail = span_of(log_text(";\r\n\t%s", date));

@@ -22,8 +22,11 @@ static void send_query(struct runner *runner, const struct asked *asked)
 		return;
 	buf_init(&name, 1024);
 	if (way_query(asked->destination->owned, asked->query, &name, &query) <
-	    0)
+	    0) {
+		if (name.starved)
+			fatal(EXIT_TRY_LATER, "no memory for a query");
 		BUG("a host name is too long");
+	}
 	buf_reset(&runner->scratch);
 	resolve_query_put(&runner->scratch, &query);
 	wire_send(runner->resolver, MSG_RESOLVE, asked->id,
