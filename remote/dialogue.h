@@ -10,7 +10,6 @@
 #include "remote/ehlo.h"
 #include "remote/stream.h"
 #include "remote/stuff.h"
-#include "remote/tls_client.h"
 #include "remote/transaction.h"
 
 /* Longest waits in milliseconds (RFC 5321 4.5.3.2). */
@@ -38,9 +37,7 @@ struct dialogue {
 	bool is_reached;	 /* a connection was made to host */
 	const struct host *host; /* borrowed from the session */
 	char address[NET_TEXT_MAX];
-	char source[NET_TEXT_MAX];   /* our end, "" when not connected */
-	char tls_text[TLS_TEXT_MAX]; /* tls_evidence.h */
-	struct tls_link link;
+	char tls_text[96];
 	struct stream stream;
 	struct ehlo ehlo;
 	struct reply reply;    /* the last */
@@ -60,15 +57,14 @@ void dialogue_init(
 void dialogue_clear(struct dialogue *d);
 
 /* Connect to the host's address number `index`, read the banner, EHLO or HELO,
- * TLS as session and policy ask. 0, or with *why, and nothing is open then, -1:
- * the next address may be tried, DIALOGUE_TLS_FAILED: this one in clear,
- * DIALOGUE_TICKET_FAILED: this one without the ticket. */
-enum { DIALOGUE_TLS_FAILED = 1, DIALOGUE_TICKET_FAILED = 2 };
-enum { DIALOGUE_MAY_TLS = 1, DIALOGUE_MAY_RESUME = 2 };
+ * TLS as the session asks. 0, or -1 with *why: nothing is open then, the next
+ * address may be tried. */
 int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
-    unsigned how, struct outcome *why);
-/* The part of it behind connect, on the stream that is open. */
-int dialogue_greet(struct dialogue *d, unsigned how, struct outcome *why);
+    struct outcome *why);
+/* The part of it behind connect, on the stream that is open. 0, or
+ * DIALOGUE_TLS_FAILED: the same address may be tried in clear, or -1. */
+enum { DIALOGUE_TLS_FAILED = 1 };
+int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why);
 /* AUTH as the session asks, at the end of the greeting. 0 (also: no login is
  * asked for), or -1 with *why (4.7.x) and the two flags set. */
 int dialogue_login(struct dialogue *d, struct outcome *why);
@@ -90,9 +86,10 @@ int dialogue_refused(const struct dialogue *d, const char *step, bool may_fail,
 void dialogue_log(
     const struct dialogue *d, const char *event, struct span text);
 
-/* Whether the server can take the message. 0, or -1 with *why. */
+/* Whether the server can take the message, converted where it must be. 0, or
+ * -1 with *why. */
 int dialogue_fits(
-    const struct dialogue *d, const struct transaction *t, struct outcome *why);
+    const struct dialogue *d, struct transaction *t, struct outcome *why);
 /* Append MAIL or RCPT with its parameters and CRLF. -1: an address or
  * parameter that must not be sent (5.1.3, 5.1.7). */
 int dialogue_put_mail(const struct dialogue *d, const struct transaction *t,
@@ -104,13 +101,13 @@ int dialogue_put_rcpt(const struct dialogue *d, const struct transaction *t,
 struct content {
 	struct stuff stuff;
 	uint64_t at;
-	bool is_stuffed;
+	bool is_stuffed, has_begun;
 };
-void content_init(struct content *c, bool is_stuffed);
+void content_init(struct content *c, struct transaction *t, bool is_stuffed);
 /* Append the next piece of at most STREAM_PIECE bytes. 1 = there is more,
  * 0 = that was the last (with "." when stuffed), -1 = the body cannot be read,
  * *why set (4.3.0). */
-int content_put(struct content *c, const struct transaction *t, struct buf *out,
+int content_put(struct content *c, struct transaction *t, struct buf *out,
     struct outcome *why);
 
 #endif

@@ -1,69 +1,41 @@
-/* The content, from memory or a file, as DATA or BDAT carry it. */
+/* The content as DATA or BDAT carry it. */
 #include "remote/dialogue.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-void content_init(struct content *c, bool is_stuffed)
+void content_init(struct content *c, struct transaction *t, bool is_stuffed)
 {
 	*c = (struct content){ .is_stuffed = is_stuffed };
 	stuff_init(&c->stuff);
+	fit_begin(t);
 }
 
-/* The next bytes of the file into scratch; the size was promised in BDAT. */
-static ptrdiff_t read_file(const struct content *c, const struct transaction *t,
-    char *scratch, size_t n, struct outcome *why)
+static int put_stuffed(struct content *c, struct transaction *t,
+    struct buf *out, struct outcome *why)
 {
-	ptrdiff_t got;
+	struct buf copy;
+	struct span piece;
+	int more = 0;
 
-	do
-		got = pread(t->body_fd, scratch, n, (off_t)c->at);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return outcome_temp(
-		    why, "4.3.0", "reading the body: %s", strerror(errno));
-	if (got == 0)
-		return outcome_temp(
-		    why, "4.3.0", "the body ends before its size");
-	return got;
-}
-
-static void put_piece(struct content *c, struct span piece, struct buf *out)
-{
-	if (c->is_stuffed)
+	buf_init(&copy, STREAM_PIECE);
+	if (fit_peek(t, c->at, &piece)) {
+		c->at += piece.n;
+		more = c->at < t->body_bytes ? 1 : 0;
+	} else {
+		more = fit_read(t, &c->at, &copy, why);
+		piece = buf_span(&copy);
+	}
+	if (more >= 0)
 		stuff_put(&c->stuff, piece, out);
-	else
-		buf_put_raw(out, piece);
-	c->at += piece.n;
+	if (more == 0)
+		stuff_end(&c->stuff, out);
+	buf_clear(&copy);
+	return more;
 }
 
-static int put_from_file(struct content *c, const struct transaction *t,
-    size_t n, struct buf *out, struct outcome *why)
-{
-	char scratch[STREAM_PIECE];
-	ptrdiff_t got;
-
-	got = read_file(
-	    c, t, scratch, n < sizeof(scratch) ? n : sizeof(scratch), why);
-	if (got < 0)
-		return -1;
-	put_piece(c, (struct span){ scratch, (size_t)got }, out);
-	return 0;
-}
-
-int content_put(struct content *c, const struct transaction *t, struct buf *out,
+int content_put(struct content *c, struct transaction *t, struct buf *out,
     struct outcome *why)
 {
-	uint64_t left = t->body_bytes - c->at;
-	size_t n = left < STREAM_PIECE ? (size_t)left : STREAM_PIECE;
-
-	if (n > 0 && t->body_fd < 0)
-		put_piece(c, (struct span){ t->job.content.p + c->at, n }, out);
-	else if (n > 0 && put_from_file(c, t, n, out, why) < 0)
-		return -1;
-	if (c->at < t->body_bytes)
-		return 1;
+	c->has_begun = true;
 	if (c->is_stuffed)
-		stuff_end(&c->stuff, out);
-	return 0;
+		return put_stuffed(c, t, out, why);
+	return fit_read(t, &c->at, out, why);
 }

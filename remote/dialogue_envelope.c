@@ -3,41 +3,26 @@
  */
 #include "remote/dialogue.h"
 
-static int fits_body(
-    const struct dialogue *d, const struct transaction *t, struct outcome *why)
-{
-	if (t->job.body == BODY_8BIT && !d->ehlo.has_8bitmime)
-		return outcome_perm(why, "5.6.3",
-		    "the message has 8-bit text, %s does not take it",
-		    d->address);
-	if (t->job.body == BODY_BINARY &&
-	    !(d->ehlo.has_binarymime && d->ehlo.has_chunking &&
-		!d->is_stepwise))
-		return outcome_perm(why, "5.6.3",
-		    "the message is binary, %s does not take it", d->address);
-	return 0;
-}
+#include "common/address.h"
 
 int dialogue_fits(
-    const struct dialogue *d, const struct transaction *t, struct outcome *why)
+    const struct dialogue *d, struct transaction *t, struct outcome *why)
 {
+	bool can_bdat = d->ehlo.has_chunking && !d->is_stepwise;
+
+	if (fit_choose(t, &d->ehlo, can_bdat, why) < 0)
+		return -1;
 	if (d->ehlo.has_size && d->ehlo.size_bytes > 0 &&
-	    t->body_bytes > d->ehlo.size_bytes)
+	    fit_bytes(t) > d->ehlo.size_bytes)
 		return outcome_perm(why, "5.3.4",
 		    "the message has %llu bytes, %s takes %llu at most",
-		    (unsigned long long)t->body_bytes, d->address,
+		    (unsigned long long)fit_bytes(t), d->address,
 		    (unsigned long long)d->ehlo.size_bytes);
-	/* UTF-8 in headers alone goes as 8-bit text where SMTPUTF8 lacks, as
-	 * mailers have always sent it; an address cannot. */
-	if (!d->ehlo.has_smtputf8 && transaction_has_utf8_address(t))
-		return outcome_perm(why, "5.6.7",
-		    "an address is not ASCII, %s does not take that",
-		    d->address);
 	if (t->job.requiretls)
 		return outcome_perm(why, "5.7.30",
 		    "the sender requires TLS throughout, which is not "
 		    "supported yet");
-	return fits_body(d, t, why);
+	return 0;
 }
 
 /* Nothing that could end the path or the command. */
@@ -61,6 +46,37 @@ static bool is_sendable(struct span text)
 			return false;
 	}
 	return !quoted;
+}
+
+static bool is_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > 0x7f)
+			return false;
+	return true;
+}
+
+/* Where SMTPUTF8 lacks, a domain goes as A-labels; a local part beyond ASCII
+ * has no other form (RFC 6531 3.3). UTF-8 in headers alone goes as 8-bit text,
+ * as mailers have always sent it. */
+static int put_address(const struct dialogue *d, struct span address,
+    struct buf *out, struct outcome *why)
+{
+	struct address parsed;
+
+	if (d->ehlo.has_smtputf8 || is_ascii(address)) {
+		buf_put_raw(out, address);
+		return 0;
+	}
+	if (address_parse(address, &parsed, why) < 0)
+		return -1;
+	if (!is_ascii(parsed.local))
+		return outcome_perm(why, "5.6.7",
+		    "an address is not ASCII, %s does not take that",
+		    d->address);
+	buf_put_raw(out, parsed.local);
+	buf_putc(out, '@');
+	return domain_to_ascii(parsed.domain, out, why);
 }
 
 /* xtext (RFC 3461 section 4): "+" and "=" and what is not printable as +HH. */
@@ -96,14 +112,14 @@ int dialogue_put_mail(const struct dialogue *d, const struct transaction *t,
 		return outcome_perm(
 		    why, "5.1.7", "the sender's address cannot be sent");
 	buf_puts(out, "MAIL FROM:<");
-	buf_put_raw(out, t->job.sender);
+	if (put_address(d, t->job.sender, out, why) < 0)
+		return -1;
 	buf_putc(out, '>');
 	if (d->ehlo.has_size)
-		buf_printf(
-		    out, " SIZE=%llu", (unsigned long long)t->body_bytes);
-	if (t->job.body == BODY_BINARY)
+		buf_printf(out, " SIZE=%llu", (unsigned long long)fit_bytes(t));
+	if (fit_body(t) == BODY_BINARY)
 		buf_puts(out, " BODY=BINARYMIME");
-	else if (t->job.body == BODY_8BIT)
+	else if (fit_body(t) == BODY_8BIT)
 		buf_puts(out, " BODY=8BITMIME");
 	if (t->job.smtputf8 && d->ehlo.has_smtputf8)
 		buf_puts(out, " SMTPUTF8");
@@ -167,7 +183,8 @@ int dialogue_put_rcpt(const struct dialogue *d, const struct transaction *t,
 		return outcome_perm(
 		    why, "5.1.3", "the recipient's address cannot be sent");
 	buf_puts(out, "RCPT TO:<");
-	buf_put_raw(out, rcpt->address);
+	if (put_address(d, rcpt->address, out, why) < 0)
+		return -1;
 	buf_putc(out, '>');
 	if (d->ehlo.has_dsn) {
 		put_notify(rcpt->notify, out);

@@ -100,6 +100,7 @@ static void put_mail(struct pipeline *p, struct transaction *t)
 	struct outcome why;
 
 	if (dialogue_put_mail(p->d, t, out, &why) < 0) {
+		out->len = before;
 		transaction_decide_why(t, RCPT_FAILED, &why);
 		end_message(p);
 		return;
@@ -142,6 +143,7 @@ static void put_rcpt(struct pipeline *p, size_t i)
 	struct outcome why;
 
 	if (dialogue_put_rcpt(p->d, t, i, out, &why) < 0) {
+		out->len = before;
 		transaction_decide_rcpt(
 		    t, i, RCPT_FAILED, 0, why.status, span_of(why.detail));
 		return;
@@ -184,9 +186,9 @@ static void put_bdat(struct pipeline *p)
 	char command[48];
 
 	snprintf(command, sizeof(command), "BDAT %llu LAST\r\n",
-	    (unsigned long long)p->current->body_bytes);
+	    (unsigned long long)fit_bytes(p->current));
 	put_command(p, command);
-	content_init(&p->content, false);
+	content_init(&p->content, p->current, false);
 	p->step = STEP_CONTENT;
 }
 
@@ -221,7 +223,7 @@ static bool step_go_ahead(struct pipeline *p)
 		return true;
 	}
 	if (t->ntaken > 0) {
-		content_init(&p->content, true);
+		content_init(&p->content, t, true);
 		p->step = STEP_CONTENT;
 		return true;
 	}
@@ -249,7 +251,7 @@ static bool step_content(struct pipeline *p)
 	struct awaited *last;
 	int more;
 
-	if (p->content.at == 0) {
+	if (!p->content.has_begun) {
 		expect(p, AWAIT_CONTENT, 0);
 		p->must_drain = false;
 	}

@@ -11,6 +11,7 @@
 
 enum {
 	TEXTS_MAX = 2 * RCPTS_PER_DELIVERY * REPLY_MAX,
+	LINE_OCTETS = 1000, /* with CRLF (RFC 5321 4.5.3.1.6) */
 	KEEP_BYTES = 16384, /* a payload buffer above this is not kept */
 };
 
@@ -69,6 +70,7 @@ void transaction_clear(struct transaction *t)
 	if (t->body_fd >= 0)
 		close(t->body_fd);
 	t->body_fd = -1;
+	fit_clear(&t->fit);
 	job_free(&t->job);
 	if (t->payload_cap > KEEP_BYTES) {
 		free(t->payload);
@@ -161,13 +163,17 @@ static void settle_body(struct job *job)
 		job->body = is_ascii(job->content) ? BODY_7BIT : BODY_8BIT;
 }
 
-bool transaction_has_utf8_address(const struct transaction *t)
+static bool has_long_line(struct span text)
 {
-	bool is_plain = is_ascii(t->job.sender);
+	while (text.n > LINE_OCTETS) {
+		const char *lf = memchr(text.p, '\n', text.n);
+		size_t n = lf ? (size_t)(lf - text.p) + 1 : text.n;
 
-	for (size_t i = 0; is_plain && i < t->job.nrecipients; i++)
-		is_plain = is_ascii(t->job.recipients[i].address);
-	return !is_plain;
+		if (n > LINE_OCTETS)
+			return true;
+		text = span_from(text, n);
+	}
+	return false;
 }
 
 int transaction_fill(struct transaction *t, struct message *message)
@@ -183,6 +189,7 @@ int transaction_fill(struct transaction *t, struct message *message)
 	if (job_get(&r, &t->job) < 0 || r.rest.n > 0)
 		return -1;
 	settle_body(&t->job);
+	t->has_long_line = has_long_line(t->job.content);
 	if (find_body(t, message) < 0 || make_rcpts(t) < 0)
 		return -1;
 	transaction_restart(t);

@@ -9,6 +9,7 @@
 #include "common/messages.h"
 #include "common/reply.h"
 #include "common/wire.h"
+#include "remote/fit.h"
 
 #include <sys/types.h>
 
@@ -29,6 +30,8 @@ struct transaction {
 	size_t payload_cap, payload_bytes;
 	int body_fd; /* large body, or -1 */
 	uint64_t body_bytes;
+	bool has_long_line; /* beyond 998 octets; not looked for in a file */
+	struct fit fit;
 	struct rcpt_state *rcpts;
 	size_t rcpts_cap;
 	struct buf texts;
@@ -63,9 +66,6 @@ void transaction_clear(struct transaction *t);
 
 /* Before another connection: taken recipients are open again. */
 void transaction_restart(struct transaction *t);
-
-/* Sender or a recipient is not ASCII: only SMTPUTF8 can carry that. */
-bool transaction_has_utf8_address(const struct transaction *t);
 
 bool transaction_is_decided(const struct transaction *t);
 void transaction_take_rcpt(struct transaction *t, size_t i);
