@@ -257,3 +257,15 @@ int address_parse(struct span text, struct address *a, struct outcome *why)
 	a->is_utf8 = has_utf8(text);
 	return check_domain(a, why);
 }
+
+bool domain_matches(const char *pattern, struct span domain)
+{
+	struct span tail = span_of(pattern);
+
+	if (pattern[0] != '*' || pattern[1] != '.')
+		return span_is_equal_nocase(tail, domain);
+	tail = span_from(tail, 1); /* ".example.org" */
+	if (domain.n <= tail.n)
+		return false;
+	return span_is_equal_nocase(tail, span_from(domain, domain.n - tail.n));
+}

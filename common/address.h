@@ -31,5 +31,7 @@ int domain_to_ascii(struct span domain, struct buf *out, struct outcome *why);
 /* Syntax of a host name in A-labels: letters, digits, hyphens, dots, at least
  * min_labels labels. */
 bool domain_is_valid(struct span domain, unsigned min_labels);
+/* "example.org" matches itself, "*.example.org" what is below it. */
+bool domain_matches(const char *pattern, struct span domain);
 
 #endif

@@ -2,6 +2,8 @@
  * node, settings that need one another, names of lines and relays. */
 #include "common/conf_parts.h"
 #include "common/hostname.h"
+#include "common/pattern.h"
+#include "common/replyrule.h"
 
 #include <stdlib.h>
 
@@ -302,6 +304,53 @@ static void check_retry(struct check *c)
 		r->warn_after_s = 0;
 }
 
+/* after: what waits. relay: has to be there, and to fit into a record. */
+static void check_reply(
+    struct check *c, const struct conf_reply *reply, size_t section)
+{
+	const char *action = reply->action ? reply->action : "";
+	struct outcome why;
+	struct pattern *pattern =
+	    reply->pattern ? pattern_new(reply->pattern, &why) : NULL;
+
+	if (reply->pattern && !pattern)
+		conf_problem(c->reading, c->reading->sections[section].at,
+		    "reply: '%s' is not a regular expression that can be "
+		    "used: %s",
+		    reply->pattern, why.detail);
+	pattern_free(pattern);
+	if (!reply->action && !conf_setting_find(c->reading, section, "action"))
+		conf_problem(c->reading, c->reading->sections[section].at,
+		    "reply: needs action = \"retry\", \"bounce\", "
+		    "\"next-host\", \"suspend\" or \"relay:NAME\"");
+	if (reply->after_s > 0 && strcmp(action, "retry") != 0 &&
+	    strcmp(action, "suspend") != 0)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "after"),
+		    "after: goes with action = \"retry\" or \"suspend\" "
+		    "only");
+	if (strncmp(action, "relay:", 6) == 0 &&
+	    !conf_relay(c->conf, action + 6))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "action"),
+		    "action: there is no relay \"%s\"", action + 6);
+}
+
+static void check_replies(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->nreplies; i++) {
+		section = next_section(c, "reply", section);
+		if (i < REPLY_RULES_MAX)
+			check_reply(c, &c->conf->replies[i], section);
+		if (i == REPLY_RULES_MAX)
+			conf_problem(c->reading,
+			    c->reading->sections[section].at,
+			    "reply: more than %d rules", REPLY_RULES_MAX);
+	}
+}
+
 static void check_mode(struct check *c)
 {
 	if (c->conf->mode == MODE_RELAY && !conf_relay(c->conf, "default"))
@@ -320,6 +369,7 @@ void conf_check(struct conf_reading *r, struct conf *conf)
 	check_routes(&c);
 	check_senders(&c);
 	check_retry(&c);
+	check_replies(&c);
 	check_mode(&c);
 	if (r->nproblems > 0)
 		return;

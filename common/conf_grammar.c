@@ -228,7 +228,6 @@ static const struct conf_option tls_options[] = {
 	END,
 };
 
-/* Blocks that come to life later: known, typed, refused. */
 static const struct conf_choice reply_actions[] = {
 	{ "retry", 0 },
 	{ "bounce", 0 },
@@ -246,6 +245,7 @@ static const struct conf_option reply_options[] = {
 	FROM(conf_reply),
 	END,
 };
+/* Blocks that come to life later: known, typed, refused. */
 static const struct conf_option restrict_title = { "restrict", &kind_sender };
 static const struct conf_option restrict_options[] = {
 	{ "allow", &kind_texts },
@@ -277,7 +277,7 @@ static const struct conf_block root_blocks[] = {
 	{ "limits", limits_options, .offset = offsetof(struct conf, limits) },
 	{ "tls", tls_options, .offset = offsetof(struct conf, tls) },
 	{ "reply", reply_options, NULL, &reply_title,
-	    ARRAY(conf_reply, replies, nreplies), .is_later = true },
+	    ARRAY(conf_reply, replies, nreplies) },
 	{ "restrict", restrict_options, NULL, &restrict_title,
 	    .is_later = true },
 	{ "dkim", dkim_options, NULL, &dkim_title, .is_later = true },
@@ -359,15 +359,14 @@ void conf_allowed(const struct conf_option *option, struct buf *out)
 	}
 	for (; c && c->name; c++)
 		buf_printf(out, "%s%s",
-		    c == option->choices ? ""
-		    : c[1].name		 ? ", "
-					 : " or ",
+		    c == option->choices			? ""
+		    : c[1].name || option->kind == &kind_action ? ", "
+								: " or ",
 		    c->name);
-	if (option->kind == &kind_choice || option->kind == &kind_action) {
-		if (option->kind == &kind_action)
-			buf_puts(out, " or relay:NAME");
+	if (option->kind == &kind_action)
+		buf_puts(out, " or relay:NAME");
+	if (option->kind == &kind_choice || option->kind == &kind_action)
 		return;
-	}
 	if (option->choices)
 		buf_puts(out, ", or ");
 	buf_puts(out, option->kind == &kind_duration ? "a time such as 30s, "

@@ -177,8 +177,11 @@ static int parse_action(const struct conf_option *option, const char *text,
 {
 	int ignored;
 
-	if (strncmp(text, "relay:", 6) == 0)
-		return parse_name(option, text + 6, file, to);
+	if (strncmp(text, "relay:", 6) == 0) {
+		if (parse_name(option, text + 6, file, to) < 0)
+			return -1;
+		return keep(to, span_of(text));
+	}
 	if (parse_choice(option, text, file, &ignored) != 0)
 		return -1;
 	return keep(to, span_of(text));
@@ -212,7 +215,9 @@ static void print_duration(
 {
 	uint32_t value = *(const uint32_t *)from;
 
-	(void)option;
+	/* 0 below its range: not given (the range itself is printed by it) */
+	if (value == 0 && option->min > 0 && !option->fallback)
+		return;
 	if (value % 86400 == 0 && value > 0)
 		buf_printf(out, "%ud", value / 86400);
 	else if (value % 3600 == 0 && value > 0)

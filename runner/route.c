@@ -1,23 +1,13 @@
 /* Where mail goes next. */
 #include "runner/route.h"
 
+#include "common/address.h"
+
 #include <stdio.h>
 
 static bool is_wildcard(const char *pattern)
 {
 	return pattern[0] == '*' && pattern[1] == '.';
-}
-
-bool route_pattern_matches(const char *pattern, struct span domain)
-{
-	struct span tail = span_of(pattern);
-
-	if (!is_wildcard(pattern))
-		return span_is_equal_nocase(tail, domain);
-	tail = span_from(tail, 1); /* ".example.org" */
-	if (domain.n <= tail.n)
-		return false;
-	return span_is_equal_nocase(tail, span_from(domain, domain.n - tail.n));
 }
 
 /* Of those that match: the exact one, else the longest. */
@@ -36,7 +26,7 @@ static const struct conf_route *find_route(
 	for (size_t i = 0; i < conf->nroutes; i++) {
 		const struct conf_route *r = &conf->routes[i];
 
-		if (route_pattern_matches(r->pattern, domain) &&
+		if (domain_matches(r->pattern, domain) &&
 		    is_better(r->pattern, best ? best->pattern : NULL))
 			best = r;
 	}
@@ -51,8 +41,7 @@ static const struct conf_destination *find_destination(
 	for (size_t i = 0; i < conf->ndestinations; i++) {
 		const struct conf_destination *d = &conf->destinations[i];
 
-		if (d->connections > 0 &&
-		    route_pattern_matches(d->pattern, name) &&
+		if (d->connections > 0 && domain_matches(d->pattern, name) &&
 		    is_better(d->pattern, best ? best->pattern : NULL))
 			best = d;
 	}

@@ -43,7 +43,4 @@ struct route {
 int route_find(const struct conf *conf, const struct route_query *q,
     struct route *route, struct outcome *why);
 
-/* "example.org" matches itself, "*.example.org" what is below it. */
-bool route_pattern_matches(const char *pattern, struct span domain);
-
 #endif

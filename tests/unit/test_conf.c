@@ -512,6 +512,42 @@ static void test_many_errors(void **state)
 	buf_clear(&text);
 }
 
+static void test_replies(void **state)
+{
+	struct conf *conf = load(
+	    "relay isp { servers = x }\n"
+	    "reply '^4.. .*grey\\.list' { action = retry after = 5m }\n"
+	    "reply 'x' { action = \"relay:isp\" destination = \"*.a.b\" }\n");
+	struct buf printed;
+
+	(void)state;
+	assert_non_null(conf);
+	assert_int_equal(conf->nreplies, 2);
+	assert_string_equal(conf->replies[0].pattern, "^4.. .*grey\\.list");
+	assert_int_equal(conf->replies[0].after_s, 300);
+	assert_int_equal(conf->replies[0].place.line, 2);
+	assert_string_equal(conf->replies[1].action, "relay:isp");
+	assert_string_equal(conf->replies[1].destination, "*.a.b");
+	buf_init(&printed, 65536);
+	conf_print(conf, &printed);
+	conf_free(conf);
+	conf = load(buf_text(&printed));
+	assert_non_null(conf);
+	assert_string_equal(conf->replies[0].pattern, "^4.. .*grey\\.list");
+	assert_string_equal(conf->replies[1].action, "relay:isp");
+	conf_free(conf);
+	buf_clear(&printed);
+	check_error("reply '(a' { action = bounce }", "1: reply: '(a' is not");
+	check_error("reply 'a' { }", "1: reply: needs action");
+	check_error("reply 'a' { action = jump }",
+	    "1: action: jump is not allowed; retry, bounce, next-host, "
+	    "suspend or relay:NAME");
+	check_error(
+	    "reply 'a' { action = bounce after = 5m }", "1: after: goes with");
+	check_error("reply 'a' { action = \"relay:x\" }",
+	    "1: action: there is no relay");
+}
+
 static void test_not_yet(void **state)
 {
 	static const char *const texts[] = {
@@ -527,8 +563,6 @@ static void test_not_yet(void **state)
 		"line a { require-check = on }",
 		"destination a { rate = \"20/m\" }",
 		"sender \"@a\" { line = default hold = 2m }",
-		"reply '^4.. .*grey\\.list' { action = retry after = 5m }",
-		"reply 'x' { action = \"relay:isp\" }",
 		"restrict \"all@example.com\" { allow = { \"a@b\" } }",
 		"suppress = \"suppress.txt\"",
 		"dkim \"example.com\" { selector = s1 key = \"k.pem\" }",
@@ -741,6 +775,7 @@ int main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_all_errors),
 		cmocka_unit_test(test_many_errors),
+		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_include),
