@@ -184,6 +184,46 @@ static void resume(void *arg)
 	wire_resume(arg);
 }
 
+/* Around the sizes at which the buffer for input grows, and between them. */
+static void test_blocking_takes_frames_of_all_sizes(void **state)
+{
+	static const uint32_t sizes[] = { 0, 16367, 1, 16368, 16369, 5, 16384,
+		32752, 0, 99, 32753, 100000, 7, 15000, 15000, 3 };
+	size_t n = sizeof(sizes) / sizeof(*sizes);
+	struct message message;
+	struct wire *a, *b;
+	char *bulk = malloc(100000);
+	int fds[2];
+
+	(void)state;
+	memset(bulk, 'x', 100000);
+	assert_int_equal(wire_pair(fds), 0);
+	a = wire_new(NULL, fds[0], "a", rules, NULL, NULL);
+	b = wire_new(NULL, fds[1], "b", rules, NULL, NULL);
+	for (size_t from = 0; from < n; from += 4) {
+		for (size_t i = from; i < from + 4; i++) {
+			bulk[0] = (char)('a' + i);
+			wire_send(a, BULK, i, (struct span){ bulk, sizes[i] });
+		}
+		assert_int_equal(wire_flush(a, deadline_in_ms(1000)), 0);
+		for (size_t i = from; i < from + 4; i++) {
+			assert_int_equal(
+			    wire_receive(b, &message, deadline_in_ms(1000)), 1);
+			assert_int_equal(message.id, i);
+			assert_int_equal(message.payload.n, sizes[i]);
+			if (sizes[i] > 0)
+				assert_int_equal(message.payload.p[0], 'a' + i);
+			for (size_t at = 1; at < sizes[i]; at++)
+				assert_int_equal(message.payload.p[at], 'x');
+		}
+	}
+	wire_trim(b);
+	assert_false(wire_has_next(b));
+	wire_free(a);
+	wire_free(b);
+	free(bulk);
+}
+
 static void test_pause_holds_the_sender_back(void **state)
 {
 	struct end end = { .loop = loop_new(), .fd = -1 };
@@ -315,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_junk_cuts_the_peer_off),
 		cmocka_unit_test(test_a_half_frame_and_an_end),
 		cmocka_unit_test(test_blocking_use),
+		cmocka_unit_test(test_blocking_takes_frames_of_all_sizes),
 		cmocka_unit_test(test_pause_holds_the_sender_back),
 		cmocka_unit_test(test_unread_answers_stop_the_hearing),
 		cmocka_unit_test(test_timers_fire_in_order),
