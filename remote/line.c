@@ -13,8 +13,8 @@
 
 enum {
 	SESSION_MAX = 524288,
-	HELD_JOBS = 64,	     /* jobs in hand, begun or not */
-	HELD_BYTES = 131072, /* of their payloads; one may be larger */
+	HELD_JOBS = 64,	    /* jobs in hand, begun or not */
+	HELD_BYTES = 98304, /* of their payloads; one may be larger */
 	FLUSH_BYTES = 32768,
 	RUNNER_MS = 60000, /* the runner answers always */
 	REST_MS = 300,	   /* then memory is given back */
@@ -215,6 +215,14 @@ bool line_may_take(const struct line *l)
 	       l->waiting.bytes + flight->bytes < HELD_BYTES;
 }
 
+/* Without waiting: what is sent together needs one round trip. */
+static bool has_more(const struct line *l)
+{
+	struct pollfd p = { .fd = wire_fd(l->runner), .events = POLLIN };
+
+	return wire_has_next(l->runner) || poll(&p, 1, 0) > 0;
+}
+
 void line_take(struct line *l)
 {
 	struct message message;
@@ -231,8 +239,7 @@ void line_take(struct line *l)
 			cut_off(l, "sent what it may not send");
 		else
 			lose_runner(l, strerror(errno));
-	} while (
-	    !l->is_runner_gone && line_may_take(l) && wire_has_next(l->runner));
+	} while (!l->is_runner_gone && line_may_take(l) && has_more(l));
 }
 
 /* --- life ---------------------------------------------------------------- */

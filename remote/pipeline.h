@@ -16,7 +16,7 @@
 #include "remote/dialogue.h"
 
 enum {
-	AWAITED_MAX = 512,
+	AWAITED_MAX = 384,
 	WINDOW_MESSAGES = 64,
 	WINDOW_BYTES = 131072,
 };
