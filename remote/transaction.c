@@ -95,7 +95,7 @@ void transaction_free(struct transaction *t)
 
 static int copy_payload(struct transaction *t, struct span payload)
 {
-	size_t cap = (payload.n + 1023) & ~(size_t)1023;
+	size_t cap = (payload.n + 255) & ~(size_t)255;
 
 	if (payload.n > t->payload_cap) {
 		free(t->payload);
