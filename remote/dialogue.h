@@ -10,6 +10,7 @@
 #include "remote/ehlo.h"
 #include "remote/stream.h"
 #include "remote/stuff.h"
+#include "remote/tls_client.h"
 #include "remote/transaction.h"
 
 /* Longest waits in milliseconds (RFC 5321 4.5.3.2). */
@@ -37,7 +38,9 @@ struct dialogue {
 	bool is_reached;	 /* a connection was made to host */
 	const struct host *host; /* borrowed from the session */
 	char address[NET_TEXT_MAX];
-	char tls_text[96];
+	char source[NET_TEXT_MAX];   /* our end, "" when not connected */
+	char tls_text[TLS_TEXT_MAX]; /* tls_evidence.h */
+	struct tls_link link;
 	struct stream stream;
 	struct ehlo ehlo;
 	struct reply reply;    /* the last */
@@ -57,14 +60,15 @@ void dialogue_init(
 void dialogue_clear(struct dialogue *d);
 
 /* Connect to the host's address number `index`, read the banner, EHLO or HELO,
- * TLS as the session asks. 0, or -1 with *why: nothing is open then, the next
- * address may be tried. */
+ * TLS as session and policy ask. 0, or with *why, and nothing is open then, -1:
+ * the next address may be tried, DIALOGUE_TLS_FAILED: this one in clear,
+ * DIALOGUE_TICKET_FAILED: this one without the ticket. */
+enum { DIALOGUE_TLS_FAILED = 1, DIALOGUE_TICKET_FAILED = 2 };
+enum { DIALOGUE_MAY_TLS = 1, DIALOGUE_MAY_RESUME = 2 };
 int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
-    struct outcome *why);
-/* The part of it behind connect, on the stream that is open. 0, or
- * DIALOGUE_TLS_FAILED: the same address may be tried in clear, or -1. */
-enum { DIALOGUE_TLS_FAILED = 1 };
-int dialogue_greet(struct dialogue *d, bool may_tls, struct outcome *why);
+    unsigned how, struct outcome *why);
+/* The part of it behind connect, on the stream that is open. */
+int dialogue_greet(struct dialogue *d, unsigned how, struct outcome *why);
 /* AUTH as the session asks, at the end of the greeting. 0 (also: no login is
  * asked for), or -1 with *why (4.7.x) and the two flags set. */
 int dialogue_login(struct dialogue *d, struct outcome *why);

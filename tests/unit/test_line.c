@@ -400,7 +400,13 @@ static void test_tls_fallback(void **state)
 
 	(void)state;
 	run_one(script, "a@x.test", "D", &d);
-	assert_int_equal(d.result.tls.n, 0);
+	assert_int_equal(
+	    strncmp(d.result.tls.p, "clear: TLS handshake: wrong version", 35),
+	    0);
+	assert_int_equal(d.ntried, 2);
+	assert_int_equal(d.tried[0].tls, TLS_RESULT_VALIDATION_FAILURE);
+	assert_int_equal(d.tried[1].tls, TLS_RESULT_NOT_TRIED);
+	assert_int_equal(d.tried[1].outcome.verdict, VERDICT_OK);
 	finish(&d);
 }
 
