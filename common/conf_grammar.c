@@ -219,8 +219,8 @@ static const struct conf_option limits_options[] = {
 static const struct conf_option tls_options[] = {
 	{ "policy", &kind_choice, AT(conf_tls, policy),
 	    .fallback = "opportunistic", .choices = tls_policies },
-	{ "dane", &kind_choice, AT(conf_tls, dane), .choices = switches,
-	    LATER },
+	{ "dane", &kind_choice, AT(conf_tls, dane), .fallback = "on",
+	    .choices = switches },
 	{ "mta-sts", &kind_choice, AT(conf_tls, mta_sts), .choices = switches,
 	    LATER },
 	{ "tlsrpt", &kind_bool, AT(conf_tls, tlsrpt), LATER },

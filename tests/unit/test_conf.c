@@ -566,7 +566,6 @@ static void test_not_yet(void **state)
 		"restrict \"all@example.com\" { allow = { \"a@b\" } }",
 		"suppress = \"suppress.txt\"",
 		"dkim \"example.com\" { selector = s1 key = \"k.pem\" }",
-		"tls { dane = on }",
 		"tls { mta-sts = on }",
 	};
 
