@@ -19,7 +19,7 @@ enum {
 	SESSION_SKIP_MAX = 1 << 18,	  /* bytes of a line that is too long */
 };
 
-/* The same for many sessions; kept by reference. */
+/* The same for many sessions; kept by reference, and may change meanwhile. */
 struct smtp_settings {
 	const char *localname;
 	uint64_t message_size;

@@ -127,7 +127,9 @@ static void take_text(struct smtp_session *s, struct span text)
 {
 	struct transaction *t = &s->t;
 
-	if (text.n > s->settings->message_size - t->sent)
+	/* the limit may have been lowered meanwhile */
+	if (t->sent > s->settings->message_size ||
+	    text.n > s->settings->message_size - t->sent)
 		t->is_too_big = true;
 	hops_take(&t->hops, text);
 	if (!is_lost(t) && !t->number)

@@ -9,7 +9,18 @@
 
 enum { DESCRIPTORS_OTHERWISE = 64 };
 
-/* As many descriptors as connections are allowed, or the other way round. */
+/* All that may be had: more connections may be allowed later. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* No more connections than there are descriptors for. */
 static unsigned connections_possible(unsigned wanted)
 {
 	struct rlimit limit;
@@ -17,12 +28,6 @@ static unsigned connections_possible(unsigned wanted)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return wanted;
-	if (limit.rlim_cur < needed) {
-		limit.rlim_cur =
-		    needed < limit.rlim_max ? needed : limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			return wanted;
-	}
 	if (limit.rlim_cur >= needed)
 		return wanted;
 	log_warn("descriptors", "limit",
@@ -44,6 +49,7 @@ static void open_smtpd(struct child *child, struct sandbox *sandbox)
 	d->loop = child->loop;
 	d->conf = child->conf;
 	d->counts = client_count_new();
+	raise_descriptors();
 	d->clients_max =
 	    connections_possible((unsigned)d->conf->limits.connections);
 	LIST_INIT(&d->clients);
@@ -81,6 +87,21 @@ static void on_run(struct child *child)
 
 	for (size_t i = 0; i < d->nlisteners; i++)
 		listener_begin(&d->listeners[i]);
+}
+
+/* The supervisor sends another configuration when the listen blocks are the
+ * same; else it starts another process. Sessions go on. */
+static void on_reload(struct child *child, struct conf *fresh)
+{
+	struct smtpd *d = child->state;
+
+	if (fresh->nlistens != d->conf->nlistens)
+		fatal(EXIT_TRY_LATER, "other listeners need another process");
+	d->conf = fresh;
+	d->clients_max =
+	    connections_possible((unsigned)fresh->limits.connections);
+	for (size_t i = 0; i < d->nlisteners; i++)
+		listener_renew(&d->listeners[i]);
 }
 
 /* --- stopping
@@ -125,5 +146,6 @@ const struct child_program smtpd_program = {
 	.on_listener = on_listener,
 	.on_peer = on_peer,
 	.on_run = on_run,
+	.on_reload = on_reload,
 	.on_stop = on_stop,
 };

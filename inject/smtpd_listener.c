@@ -55,16 +55,18 @@ static void take_tls(struct listener *l, const struct conf_listen *block,
 	l->settings.has_starttls = !l->is_implicit;
 }
 
-static void take_settings(struct listener *l, const struct conf *conf)
+/* What may change while sessions are open. */
+void listener_renew(struct listener *l)
 {
+	const struct conf *conf = l->smtpd->conf;
 	uint32_t recipients = (uint32_t)conf->limits.recipients;
 
-	l->settings = (struct smtp_settings){ .localname = conf->localname,
-		.message_size = conf->limits.message_size,
-		.recipients = recipients < RCPTS_PER_MESSAGE_MAX
-				  ? recipients
-				  : RCPTS_PER_MESSAGE_MAX,
-		.has_chunking = true };
+	l->name = conf->listens[l->index].address;
+	l->settings.localname = conf->localname;
+	l->settings.message_size = conf->limits.message_size;
+	l->settings.recipients = recipients < RCPTS_PER_MESSAGE_MAX
+				     ? recipients
+				     : RCPTS_PER_MESSAGE_MAX;
 }
 
 void listener_open(struct smtpd *d, uint32_t index, const int fds[], int nfds)
@@ -81,8 +83,9 @@ void listener_open(struct smtpd *d, uint32_t index, const int fds[], int nfds)
 	}
 	l->smtpd = d;
 	l->fd = fds[0];
-	l->name = conf->listens[index].address;
-	take_settings(l, conf);
+	l->index = index;
+	l->settings.has_chunking = true;
+	listener_renew(l);
 	take_allow(l, &conf->listens[index]);
 	take_tls(l, &conf->listens[index], fds, nfds);
 	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);

@@ -28,7 +28,8 @@ enum {
 struct listener {
 	struct smtpd *smtpd;
 	int fd;
-	const char *name; /* the conf block's address */
+	uint32_t index;	  /* of its conf block */
+	const char *name; /* that block's address */
 	struct smtp_settings settings;
 	struct network *allow;
 	size_t nallow;
@@ -90,6 +91,8 @@ struct smtpd {
 /* Takes over fds: socket, then certificate and key. */
 void listener_open(struct smtpd *d, uint32_t index, const int fds[], int nfds);
 void listener_begin(struct listener *l);
+/* Another configuration, with the same listen blocks. */
+void listener_renew(struct listener *l);
 void listener_close(struct listener *l);
 
 /* smtpd_client.c */

@@ -25,6 +25,7 @@ struct line_peer {
 	uint64_t id;	   /* for the spawner */
 	uint32_t pid;
 	bool is_to_end;	  /* MSG_SESSION_END when all claims are in */
+	bool is_to_close; /* when all its jobs are answered */
 	unsigned nclaims; /* jobs that are still to come from the keeper */
 	LIST_HEAD(, task) tasks;
 	uint8_t state;
@@ -66,17 +67,40 @@ static void end_tasks(struct line_peer *p)
 	p->nclaims = 0;
 }
 
-/* The line's socket is closed: it died, was cut off or was let go. */
-static void end_line(struct line_peer *p)
+static void let_go(struct line_peer *p)
 {
 	struct wire *wire = p->wire;
 
 	p->wire = NULL;
-	p->is_to_end = false;
+	p->is_to_end = p->is_to_close = false;
 	p->message = 0;
 	p->peer[0] = '\0';
 	set_state(p, LINE_IDLE);
 	wire_free(wire);
+}
+
+static bool has_job(const struct line_peer *p)
+{
+	const struct task *task;
+
+	LIST_FOREACH(task, &p->tasks, of_line)
+	if (task->state == TASK_AT_LINE)
+		return true;
+	return false;
+}
+
+static void close_when_done(struct line_peer *p)
+{
+	if (!p->is_to_close || has_job(p))
+		return;
+	let_go(p);
+	schedule_line_closed(p->runner->schedule, p->line);
+}
+
+/* The line's socket is closed: it died, was cut off or was let go. */
+static void end_line(struct line_peer *p)
+{
+	let_go(p);
 	schedule_line_lost(p->runner->schedule, now_monotonic_ms(), p->line);
 	end_tasks(p);
 	runner_check_stopped(p->runner);
@@ -126,6 +150,7 @@ static void on_result(struct wire *wire, struct message *message, void *arg)
 	p->sent++;
 	attempt_result(p->runner, task, &result);
 	result_free(&result);
+	close_when_done(p);
 }
 
 /* A job given too late for its session is answered before the next one. */
@@ -266,6 +291,14 @@ void line_session_end(struct line *line)
 	p->is_to_end = true;
 	if (p->nclaims == 0)
 		send_session_end(p);
+}
+
+void line_close(struct line *line)
+{
+	struct line_peer *p = peer_of(line);
+
+	p->is_to_close = true;
+	close_when_done(p);
 }
 
 static void claim_came(struct line_peer *p)
@@ -500,16 +533,18 @@ static struct line_peer *find_line(struct runner *runner, uint64_t id)
 static void make_peer(struct line *line, void *arg)
 {
 	struct search *all = arg;
-	struct line_peer *p = calloc(1, sizeof(*p));
+	struct line_peer *p;
 
-	line->peer = p;
+	if (line->peer)
+		return;
+	line->peer = p = calloc(1, sizeof(*p));
 	if (!p) {
 		all->has_failed = true;
 		return;
 	}
 	p->runner = all->runner;
 	p->line = line;
-	p->id = ++all->id;
+	p->id = ++all->runner->last_line;
 	LIST_INIT(&p->tasks);
 	snprintf(p->name, sizeof(p->name), "%s/%llu", schedule_group_name(line),
 	    (unsigned long long)p->id);

@@ -7,7 +7,8 @@
 
 void spawner_connect(struct runner *runner, int fd);
 
-/* A peer for each line of the schedule. 0, or -1 without memory. */
+/* A peer for each line of the schedule that has none. 0, or -1 without memory.
+ */
 int lines_new(struct runner *runner);
 void lines_free(struct runner *runner);
 
@@ -16,6 +17,8 @@ void line_start(struct runner *runner, struct line *line);
 void line_session(
     struct runner *runner, struct line *line, struct destination *d);
 void line_session_end(struct line *line);
+/* As soon as it has no job any more. */
+void line_close(struct line *line);
 
 /* A claim for the line is under way; it came to nothing. */
 void line_expects(struct line *line, struct task *task);

@@ -60,6 +60,9 @@ static void decide(struct runner *runner, const struct decision *decision)
 	case DECIDE_WAKE:
 		keeper_wake(runner, decision->destination);
 		break;
+	case DECIDE_CLOSE:
+		line_close(decision->line);
+		break;
 	}
 }
 
@@ -117,15 +120,23 @@ static void think(struct child *child)
 static int add_groups(struct runner *runner)
 {
 	const struct conf *conf = runner->conf;
+	size_t *grown =
+	    reallocarray(runner->groups, conf->nlines, sizeof(size_t));
 
+	if (!grown)
+		return -1;
+	runner->groups = grown;
 	for (size_t i = 0; i < conf->nlines; i++) {
 		const struct conf_line *line = &conf->lines[i];
 		unsigned count =
 		    line->count > 0 ? (unsigned)line->count : AUTO_LINES;
 
-		if (schedule_add_group(runner->schedule, line->name, count,
-			(unsigned)line->messages_per_connection) < 0)
+		int group = schedule_add_group(runner->schedule, line->name,
+		    count, (unsigned)line->messages_per_connection);
+
+		if (group < 0)
 			return -1;
+		grown[i] = (size_t)group;
 	}
 	return lines_new(runner);
 }
@@ -230,6 +241,24 @@ static void on_outbound(struct child *child, bool on, struct span scope)
 		    on ? "on" : "off", NULL);
 }
 
+/* Nothing is dropped: what lines have in hand is finished by the old settings,
+ * all else is read and routed anew. The outbound setting comes from the
+ * supervisor, who knows what an operator said. */
+static void on_reload(struct child *child, struct conf *fresh)
+{
+	struct runner *runner = child->state;
+
+	runner->conf = fresh;
+	runner->nreloads++;
+	schedule_renew(runner->schedule);
+	schedule_set_probe(runner->schedule,
+	    retry_probe_first_ms(&fresh->retry),
+	    retry_probe_max_ms(&fresh->retry));
+	if (add_groups(runner) < 0)
+		fatal(EXIT_TRY_LATER, "no memory for the lines");
+	intake_sweep_now(&runner->intake);
+}
+
 static void on_farewell_over(void *arg)
 {
 	struct runner *runner = arg;
@@ -280,6 +309,7 @@ static const struct child_program program = {
 	.on_peer = on_peer,
 	.on_run = on_run,
 	.on_outbound = on_outbound,
+	.on_reload = on_reload,
 	.on_stop = on_stop,
 	.after_round = think,
 };
@@ -296,6 +326,7 @@ static void clear(struct runner *runner)
 	tasks_clear(&runner->tasks);
 	schedule_free(runner->schedule);
 	host_memory_free(runner->hosts);
+	free(runner->groups);
 	buf_clear(&runner->scratch);
 }
 

@@ -36,6 +36,9 @@ struct runner {
 	const struct conf *conf;
 	struct schedule *schedule;
 	struct host_memory *hosts;
+	size_t *groups;	    /* of the schedule, by place in conf->lines */
+	uint64_t last_line; /* number given so far */
+	unsigned nreloads;
 	struct intake intake;
 	struct tasks tasks;
 	struct wire *keeper, *resolver, *spawner;
@@ -73,6 +76,9 @@ void keeper_read(struct runner *runner);
 void keeper_claim(struct runner *runner, const struct decision *decision,
     enum task_kind kind);
 void keeper_unclaim(struct runner *runner, const struct delivery *d);
+/* GIVEN or REFUSED, not begun after all; ends_session: by its line. */
+void keeper_give_back(
+    struct runner *runner, struct delivery *d, bool ends_session);
 void keeper_wake(struct runner *runner, const struct destination *d);
 void keeper_clear(struct runner *runner);
 
@@ -94,6 +100,8 @@ void report_job(
 /* runner_resolve.c */
 void resolver_connect(struct runner *runner, int fd);
 void resolver_ask(struct runner *runner, struct destination *d);
+/* It has another way: what was asked for the old one is void. */
+void resolver_ask_anew(struct runner *runner, struct destination *d);
 void resolver_clear(struct runner *runner);
 
 /* runner_control.c */

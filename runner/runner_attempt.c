@@ -78,9 +78,7 @@ static enum result_kind kind_of(const struct result *result)
 
 static void give_back(struct runner *runner, struct task *task)
 {
-	keeper_unclaim(runner, task->delivery);
-	schedule_put_back(
-	    runner->schedule, now_monotonic_ms(), task->delivery, true);
+	keeper_give_back(runner, task->delivery, true);
 	task_end(&runner->tasks, task);
 }
 

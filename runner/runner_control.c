@@ -80,6 +80,8 @@ static void send_line(struct line *line, void *arg)
 	struct buf *scratch = &listing->client->runner->scratch;
 	struct line_info info;
 
+	if (line->phase == LINE_RETIRED)
+		return;
 	line_describe(line, &info);
 	buf_reset(scratch);
 	line_info_put(scratch, &info);

@@ -76,6 +76,41 @@ static struct destination *find_stopped(
 	    runner->schedule, name, route->connections, &is_new);
 }
 
+/* After a reload a destination is found anew: its servers, level, hosts. */
+static void renew_way(struct runner *runner, struct destination *d,
+    const struct route *route, struct span domain)
+{
+	struct way *old = d->owned, *fresh;
+
+	if (old->nreloads == runner->nreloads)
+		return;
+	fresh = way_new(route, domain);
+	if (!fresh)
+		fatal(EXIT_TRY_LATER, "no memory for a destination");
+	fresh->is_stepwise = old->is_stepwise;
+	fresh->nreloads = runner->nreloads;
+	d->owned = fresh;
+	way_free(old);
+	schedule_destination_moved(runner->schedule, d);
+	if (d->hosts == HOSTS_ASKED)
+		resolver_ask_anew(runner, d);
+}
+
+static void set_way(struct runner *runner, struct destination *d,
+    const struct route *route, struct span domain)
+{
+	struct way *way = d->owned;
+
+	if (way) {
+		renew_way(runner, d, route, domain);
+		return;
+	}
+	way = way_new(route, domain);
+	if (way)
+		way->nreloads = runner->nreloads;
+	d->owned = way;
+}
+
 /* The destination with its way, made when it is new. */
 static struct destination *find_destination(
     struct runner *runner, const struct waiting *w, size_t *group)
@@ -92,14 +127,14 @@ static struct destination *find_destination(
 		    log_escape(w->domain), "why", why.detail, NULL);
 		return NULL;
 	}
-	*group = route.group;
+	*group = runner->groups[route.group];
 	d = find_stopped(runner, w, &route);
 	if (d)
 		return d;
 	d = schedule_destination(
 	    runner->schedule, route.key, route.connections, &is_new);
-	if (d && !d->owned)
-		d->owned = way_new(&route, w->domain);
+	if (d)
+		set_way(runner, d, &route, w->domain);
 	return d && d->owned ? d : NULL;
 }
 
@@ -235,18 +270,27 @@ void keeper_unclaim(struct runner *runner, const struct delivery *d)
 	send_pair(runner, MSG_UNCLAIM, d);
 }
 
+void keeper_give_back(
+    struct runner *runner, struct delivery *d, bool ends_session)
+{
+	keeper_unclaim(runner, d);
+	if (!schedule_put_back(
+		runner->schedule, now_monotonic_ms(), d, ends_session))
+		intake_sweep_soon(&runner->intake, runner_utc_ms());
+}
+
 static void put_back(struct runner *runner, struct task *task)
 {
 	struct delivery *d = task->delivery;
 
 	line_expects_not(task);
-	keeper_unclaim(runner, d);
-	if (task->kind == TASK_REPORT)
+	if (task->kind == TASK_REPORT) {
+		keeper_unclaim(runner, d);
 		schedule_report_later(
 		    runner->schedule, now_monotonic_ms() + REPORT_AGAIN_MS, d);
-	else
-		schedule_put_back(
-		    runner->schedule, now_monotonic_ms(), d, false);
+	} else {
+		keeper_give_back(runner, d, false);
+	}
 	task_end(&runner->tasks, task);
 }
 

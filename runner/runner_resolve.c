@@ -79,6 +79,29 @@ void resolver_ask(struct runner *runner, struct destination *d)
 	TAILQ_INSERT_TAIL(&runner->wants, want, entry);
 }
 
+static bool is_wanted(const struct runner *runner, const struct destination *d)
+{
+	const struct want *want;
+
+	TAILQ_FOREACH(want, &runner->wants, entry)
+	if (want->destination == d)
+		return true;
+	return false;
+}
+
+void resolver_ask_anew(struct runner *runner, struct destination *d)
+{
+	if (is_wanted(runner, d))
+		return; /* its turn is still to come */
+	for (size_t i = 0; i < RESOLVES_MAX; i++) {
+		if (runner->asked[i].destination != d)
+			continue;
+		runner->asked[i].destination = NULL;
+		runner->nasked--;
+	}
+	resolver_ask(runner, d);
+}
+
 static void ask_more(struct runner *runner)
 {
 	struct want *want;

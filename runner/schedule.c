@@ -20,6 +20,7 @@ struct schedule *schedule_new(const struct schedule_options *options)
 	TAILQ_INIT(&s->refill);
 	TAILQ_INIT(&s->awaiting);
 	TAILQ_INIT(&s->to_end);
+	TAILQ_INIT(&s->to_close);
 	return s;
 }
 
@@ -180,6 +181,7 @@ static struct delivery *remember(struct schedule *s, const struct waiting *w)
 	d->flags = w->flags;
 	d->origin = w->origin;
 	d->priority = w->priority;
+	d->epoch = s->epoch;
 	if (table_add(&s->deliveries, &d->link,
 		delivery_key(w->message, w->delivery)) < 0) {
 		free(d);
@@ -323,11 +325,15 @@ void schedule_refused(struct schedule *s, struct delivery *d)
 		delivery_set_phase(s, d, PHASE_RECORDING);
 }
 
-void schedule_put_back(
+bool schedule_put_back(
     struct schedule *s, uint64_t now, struct delivery *d, bool ends_session)
 {
 	if (d->line && ends_session && d->line->session == d->session)
 		line_end(s, d->line);
+	if (d->epoch != s->epoch) {
+		schedule_forget(s, now, d);
+		return false;
+	}
 	if (d->line) {
 		line_took_back(s, now, d->line, d, false);
 		d->line = NULL;
@@ -335,9 +341,10 @@ void schedule_put_back(
 	d->put_backs++;
 	delivery_set_phase(s, d, PHASE_WAITING);
 	if (wait_in_flow(s, d, true) == 0)
-		return;
+		return true;
 	d->flow->destination->nheld--;
 	drop(s, d); /* without memory: the index has it */
+	return false;
 }
 
 void schedule_await_report(struct schedule *s, uint64_t now, struct delivery *d)

@@ -73,6 +73,7 @@ struct delivery {
 	uint64_t due_ms, accepted_at, expires_at, size_bytes, report_at;
 	uint16_t number; /* in its message */
 	uint16_t attempts, line_deaths;
+	uint32_t epoch; /* configurations before the one that routed it */
 	uint8_t phase, flags, origin, put_backs;
 	bool is_listed; /* in awaited */
 	int8_t priority;
@@ -121,9 +122,11 @@ enum line_phase {
 	LINE_OFF = 0, /* may be started */
 	LINE_STARTING,
 	LINE_FREE,
-	LINE_BUSY,   /* has a session */
-	LINE_ENDING, /* told to end its session */
-	LINE_BROKEN, /* died; started again at timer */
+	LINE_BUSY,    /* has a session */
+	LINE_ENDING,  /* told to end its session */
+	LINE_BROKEN,  /* died; started again at timer */
+	LINE_LEAVING, /* has no session any more, is being closed */
+	LINE_RETIRED, /* its group has fewer lines now */
 };
 
 struct line {
@@ -139,6 +142,8 @@ struct line {
 	uint8_t phase;
 	bool has_room, is_probe, is_proven, is_idle, is_to_end, is_solo;
 	bool is_unreached;
+	bool is_old;	  /* to be closed when its session is over */
+	bool is_to_close; /* DECIDE_CLOSE is to come */
 	unsigned in_flight, given, window;
 	uint64_t bytes_in_flight;
 	uint64_t session_at, idle_at, started_at, backoff_ms;
@@ -155,6 +160,7 @@ enum decision_kind {
 	DECIDE_REFUSE,	   /* delivery, destination: record without a line */
 	DECIDE_REPORT,	   /* delivery: make the message's DSN */
 	DECIDE_WAKE,	   /* destination is up: its deferred mail may go */
+	DECIDE_CLOSE,	   /* line: then schedule_line_closed */
 };
 
 struct decision {
@@ -176,7 +182,8 @@ struct schedule_options {
 struct schedule *schedule_new(const struct schedule_options *options);
 void schedule_free(struct schedule *s); /* NULL is fine */
 
-/* Line groups: called at the start. Returns the group's index, or -1. */
+/* A line group, new or as it is from now on: lines that are too many end their
+ * session in order. Returns its index, or -1 without memory. */
 int schedule_add_group(struct schedule *s, const char *name, unsigned count,
     unsigned messages_per_connection);
 const char *schedule_group_name(const struct line *line);
@@ -185,6 +192,18 @@ struct destination *schedule_line_destination(const struct line *line);
 /* Each line of each group, in order. */
 void schedule_each_line(
     struct schedule *s, void (*visit)(struct line *line, void *arg), void *arg);
+
+/* Another configuration: every group is empty until it is added again, lines
+ * that run are closed when their session is over, so that those started then
+ * know the new one, and what waits is forgotten, to be routed anew. What is
+ * claimed goes on. */
+void schedule_renew(struct schedule *s);
+void schedule_set_probe(struct schedule *s, uint32_t first_ms, uint32_t max_ms);
+/* It may lead to other hosts now: nothing that was found holds. When it is
+ * HOSTS_ASKED, the caller asks once more. */
+void schedule_destination_moved(struct schedule *s, struct destination *d);
+/* DECIDE_CLOSE has been carried out. */
+void schedule_line_closed(struct schedule *s, struct line *line);
 
 /* The destination of that name, made when it is new (*is_new: set owned). NULL
  * without memory. limit_max is taken over each time. */
@@ -228,8 +247,9 @@ void schedule_result(struct schedule *s, uint64_t now, struct delivery *d,
 /* A refusal has been handed to the keeper. */
 void schedule_refused(struct schedule *s, struct delivery *d);
 /* GIVEN or REFUSED but not begun: back in front of its sender's mail.
- * ends_session: the line gave it back, its session takes no more. */
-void schedule_put_back(
+ * ends_session: the line gave it back, its session takes no more. False: it is
+ * from before schedule_renew and forgotten, to be read again. */
+bool schedule_put_back(
     struct schedule *s, uint64_t now, struct delivery *d, bool ends_session);
 /* Recorded, or the claim could not be had: out of memory. From any phase. */
 void schedule_forget(struct schedule *s, uint64_t now, struct delivery *d);

@@ -4,23 +4,16 @@
 
 #include <stdlib.h>
 
-int schedule_add_group(struct schedule *s, const char *name, unsigned count,
-    unsigned messages_per_connection)
+/* --- groups --------------------------------------------------------------- */
+
+static struct group *group_new(const char *name)
 {
-	struct group **grown =
-	    reallocarray(s->groups, s->ngroups + 1, sizeof(struct group *));
 	struct group *group = calloc(1, sizeof(*group));
 
-	if (grown)
-		s->groups = grown;
-	if (!grown || !group || !(group->name = strdup(name)) ||
-	    !(group->lines = calloc(count, sizeof(struct line)))) {
-		group_free(group);
-		return -1;
+	if (!group || !(group->name = strdup(name))) {
+		free(group);
+		return NULL;
 	}
-	group->nlines = count;
-	group->messages =
-	    messages_per_connection > 0 ? messages_per_connection : 1;
 	TAILQ_INIT(&group->giving);
 	TAILQ_INIT(&group->starved);
 	TAILQ_INIT(&group->ready);
@@ -28,22 +21,147 @@ int schedule_add_group(struct schedule *s, const char *name, unsigned count,
 	TAILQ_INIT(&group->free);
 	TAILQ_INIT(&group->sessions);
 	TAILQ_INIT(&group->idle);
-	for (unsigned i = 0; i < count; i++) {
-		group->lines[i].group = group;
-		group->lines[i].number = i + 1;
-		TAILQ_INSERT_TAIL(&group->off, &group->lines[i], entry);
-	}
-	s->groups[s->ngroups] = group;
-	return (int)s->ngroups++;
+	return group;
 }
 
 void group_free(struct group *group)
 {
 	if (!group)
 		return;
+	for (unsigned i = 0; i < group->nlines; i++)
+		free(group->lines[i]);
 	free(group->lines);
 	free(group->name);
 	free(group);
+}
+
+static int add_lines(struct group *group, unsigned count)
+{
+	struct line **grown;
+
+	if (count <= group->nlines)
+		return 0;
+	grown = reallocarray(group->lines, count, sizeof(struct line *));
+	if (!grown)
+		return -1;
+	group->lines = grown;
+	while (group->nlines < count) {
+		struct line *line = calloc(1, sizeof(*line));
+
+		if (!line)
+			return -1;
+		line->group = group;
+		line->phase = LINE_RETIRED;
+		group->lines[group->nlines++] = line;
+		line->number = group->nlines;
+	}
+	return 0;
+}
+
+static void leave(struct schedule *s, struct line *line)
+{
+	line->phase = LINE_LEAVING;
+	line->is_old = false;
+	line->is_to_close = true;
+	TAILQ_INSERT_TAIL(&s->to_close, line, entry);
+}
+
+/* Nothing to do: for the next session, unless it is to be closed. */
+static void be_free(struct schedule *s, struct line *line)
+{
+	line->phase = LINE_FREE;
+	if (line->is_old)
+		leave(s, line);
+	else
+		TAILQ_INSERT_HEAD(&line->group->free, line, entry);
+}
+
+/* Close it as soon as it has no session. */
+static void renew(struct schedule *s, struct line *line)
+{
+	switch (line->phase) {
+	case LINE_FREE:
+		TAILQ_REMOVE(&line->group->free, line, entry);
+		leave(s, line);
+		break;
+	case LINE_STARTING:
+		line->is_old = true;
+		break;
+	case LINE_BUSY:
+	case LINE_ENDING:
+		if (line->is_old)
+			break;
+		/* it may take long: others make way as if it did not */
+		line_end(s, line);
+		line->group->nending--;
+		line->is_old = true;
+		break;
+	default:
+		break;
+	}
+}
+
+/* It does not run: it may be started again, if its group still has it. */
+static void rest(struct line *line)
+{
+	if (line->number > line->group->nwanted) {
+		line->phase = LINE_RETIRED;
+		return;
+	}
+	line->phase = LINE_OFF;
+	TAILQ_INSERT_TAIL(&line->group->off, line, entry);
+}
+
+int group_set_count(struct schedule *s, struct group *group, unsigned count)
+{
+	if (add_lines(group, count) < 0)
+		return -1;
+	group->nwanted = count;
+	for (unsigned i = 0; i < group->nlines; i++) {
+		struct line *line = group->lines[i];
+
+		if (line->phase == LINE_OFF)
+			TAILQ_REMOVE(&group->off, line, entry);
+		if (line->phase == LINE_OFF || line->phase == LINE_RETIRED)
+			rest(line);
+		else if (line->number > count)
+			renew(s, line);
+	}
+	return 0;
+}
+
+static int find_group(const struct schedule *s, const char *name)
+{
+	for (size_t i = 0; i < s->ngroups; i++)
+		if (strcmp(s->groups[i]->name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+static int make_group(struct schedule *s, const char *name)
+{
+	struct group **grown =
+	    reallocarray(s->groups, s->ngroups + 1, sizeof(struct group *));
+
+	if (!grown)
+		return -1;
+	s->groups = grown;
+	s->groups[s->ngroups] = group_new(name);
+	return s->groups[s->ngroups] ? (int)s->ngroups++ : -1;
+}
+
+int schedule_add_group(struct schedule *s, const char *name, unsigned count,
+    unsigned messages_per_connection)
+{
+	int i = find_group(s, name);
+
+	if (i < 0)
+		i = make_group(s, name);
+	if (i < 0)
+		return -1;
+	s->groups[i]->messages =
+	    messages_per_connection > 0 ? messages_per_connection : 1;
+	return group_set_count(s, s->groups[i], count) < 0 ? -1 : i;
 }
 
 const char *schedule_group_name(const struct line *line)
@@ -66,18 +184,25 @@ void schedule_each_line(
 {
 	for (size_t i = 0; i < s->ngroups; i++)
 		for (unsigned k = 0; k < s->groups[i]->nlines; k++)
-			visit(&s->groups[i]->lines[k], arg);
+			visit(s->groups[i]->lines[k], arg);
+}
+
+/* --- lines ---------------------------------------------------------------- */
+
+void schedule_line_closed(struct schedule *s, struct line *line)
+{
+	(void)s;
+	if (line->phase == LINE_LEAVING)
+		rest(line);
 }
 
 void schedule_line_started(struct schedule *s, uint64_t now, struct line *line)
 {
-	(void)s;
 	if (line->phase != LINE_STARTING)
 		return;
 	line->group->nstarting--;
-	line->phase = LINE_FREE;
 	line->started_at = now;
-	TAILQ_INSERT_HEAD(&line->group->free, line, entry);
+	be_free(s, line);
 }
 
 /* Room: it can take another job now. Of its flow's list only those with room
@@ -213,7 +338,7 @@ static void leave_session(struct schedule *s, struct line *line)
 
 	if (line->phase == LINE_BUSY && line->is_to_end)
 		TAILQ_REMOVE(&s->to_end, line, end);
-	if (line->is_to_end)
+	if (line->is_to_end && !line->is_old)
 		line->group->nending--;
 	set_idle(line, false, 0);
 	line->phase = LINE_FREE;
@@ -227,7 +352,7 @@ static void leave_session(struct schedule *s, struct line *line)
 	flow->nsessions--;
 	flow->destination->nsessions--;
 	TAILQ_REMOVE(&line->group->sessions, line, entry);
-	TAILQ_INSERT_HEAD(&line->group->free, line, entry);
+	be_free(s, line);
 }
 
 static bool has_proven_session(
@@ -268,17 +393,20 @@ void schedule_line_lost(struct schedule *s, uint64_t now, struct line *line)
 {
 	struct destination *d = NULL;
 
-	if (line->phase == LINE_OFF || line->phase == LINE_BROKEN)
+	if (line->phase == LINE_OFF || line->phase == LINE_BROKEN ||
+	    line->phase == LINE_RETIRED)
 		return;
-	if (line->phase == LINE_STARTING) {
-		line->group->nstarting--;
-	} else {
-		if (line->flow) {
-			d = line->flow->destination;
-			leave_session(s, line);
-		}
-		TAILQ_REMOVE(&line->group->free, line, entry);
+	if (line->flow) {
+		d = line->flow->destination;
+		leave_session(s, line);
 	}
+	if (line->phase == LINE_STARTING)
+		line->group->nstarting--;
+	else if (line->phase == LINE_FREE)
+		TAILQ_REMOVE(&line->group->free, line, entry);
+	else if (line->is_to_close)
+		TAILQ_REMOVE(&s->to_close, line, entry);
+	line->is_old = line->is_to_close = false;
 	line->phase = LINE_BROKEN;
 	if (line->backoff_ms == 0)
 		line->backoff_ms = LINE_BACKOFF_MS;
@@ -309,8 +437,7 @@ void line_timers_run(struct schedule *s, uint64_t now)
 		struct line *line = TABLE_OF(node, struct line, timer);
 
 		heap_remove(&s->line_timers, node);
-		line->phase = LINE_OFF;
-		TAILQ_INSERT_TAIL(&line->group->off, line, entry);
+		rest(line);
 	}
 	for (size_t i = 0; i < s->ngroups; i++)
 		end_idle(s, s->groups[i], now);

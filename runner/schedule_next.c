@@ -114,6 +114,18 @@ static bool next_end(struct schedule *s, struct decision *out)
 	return true;
 }
 
+static bool next_close(struct schedule *s, struct decision *out)
+{
+	struct line *line = TAILQ_FIRST(&s->to_close);
+
+	if (!line)
+		return false;
+	TAILQ_REMOVE(&s->to_close, line, entry);
+	line->is_to_close = false;
+	*out = (struct decision){ DECIDE_CLOSE, .line = line };
+	return true;
+}
+
 static bool next_wake(struct schedule *s, struct decision *out)
 {
 	struct destination *d;
@@ -301,9 +313,9 @@ bool schedule_next(struct schedule *s, uint64_t now, struct decision *out)
 {
 	destination_timers_run(s, now);
 	line_timers_run(s, now);
-	if (next_end(s, out) || next_wake(s, out) || next_hosts(s, out) ||
-	    next_refusal(s, out) || next_in_groups(s, now, out) ||
-	    next_report(s, now, out))
+	if (next_end(s, out) || next_close(s, out) || next_wake(s, out) ||
+	    next_hosts(s, out) || next_refusal(s, out) ||
+	    next_in_groups(s, now, out) || next_report(s, now, out))
 		return true;
 	for (size_t i = 0; i < s->ngroups; i++)
 		lines_make_way(s, now, s->groups[i]);

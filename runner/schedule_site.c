@@ -195,6 +195,15 @@ static void set_up(struct schedule *s, struct destination *d)
 	destination_update(s, d);
 }
 
+void schedule_destination_moved(struct schedule *s, struct destination *d)
+{
+	if (d->hosts == HOSTS_KNOWN)
+		d->hosts = HOSTS_UNKNOWN;
+	d->stale_until = 0;
+	d->has_no_stock = false;
+	set_up(s, d);
+}
+
 void destination_good(struct schedule *s, struct destination *d)
 {
 	if (++d->successes >= d->limit && d->limit < d->limit_max) {

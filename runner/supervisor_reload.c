@@ -88,7 +88,7 @@ static void put_file(struct buf *out, const char *path)
 	    (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 }
 
-/* The listen blocks, as they are printed. */
+/* The listen blocks, as they are printed, wherever they stand. */
 static void put_blocks(struct buf *out, const struct conf *conf)
 {
 	struct buf text;
@@ -100,7 +100,7 @@ static void put_blocks(struct buf *out, const struct conf *conf)
 	for (rest = buf_span(&text); rest.n > 0;) {
 		line = span_cut(&rest, '\n');
 		is_in |= span_has_prefix_nocase(line, "listen ");
-		if (!is_in)
+		if (!is_in || span_has_prefix_nocase(line, "\tfrom = "))
 			continue;
 		buf_put_raw(out, line);
 		buf_putc(out, '\n');

@@ -5,13 +5,25 @@
 
 enum { ANSWER_MAX = 262144, TTL_MAX_S = 86400 };
 
+static int copy_servers(
+    struct way *way, const struct conf_server *servers, size_t n)
+{
+	way->servers = calloc(n, sizeof(way->servers[0]));
+	for (size_t i = 0; way->servers && i < n; i++) {
+		way->servers[i] = servers[i];
+		way->servers[i].host = strdup(servers[i].host);
+		if (!way->servers[i].host)
+			return -1;
+	}
+	return way->servers ? 0 : -1;
+}
+
 struct way *way_new(const struct route *route, struct span domain)
 {
 	struct way *way = calloc(1, sizeof(*way));
 
 	if (!way)
 		return NULL;
-	way->servers = route->servers;
 	way->nqueries = 1;
 	way->tls = route->tls;
 	way->port = route->port;
@@ -25,6 +37,10 @@ struct way *way_new(const struct route *route, struct span domain)
 	}
 	way->nqueries = route->nservers < WAY_QUERIES_MAX ? route->nservers
 							  : WAY_QUERIES_MAX;
+	if (copy_servers(way, route->servers, way->nqueries) < 0) {
+		way_free(way);
+		return NULL;
+	}
 	return way;
 }
 
@@ -32,6 +48,13 @@ static void clear_all(struct buf *bufs, size_t n)
 {
 	for (size_t i = 0; bufs && i < n; i++)
 		buf_clear(&bufs[i]);
+}
+
+static void free_servers(struct way *way)
+{
+	for (size_t i = 0; way->servers && i < way->nqueries; i++)
+		free(way->servers[i].host);
+	free(way->servers);
 }
 
 void way_free(struct way *way)
@@ -42,6 +65,7 @@ void way_free(struct way *way)
 	clear_all(way->fresh, way->nqueries);
 	free(way->answers);
 	free(way->fresh);
+	free_servers(way);
 	free(way->domain);
 	free(way);
 }

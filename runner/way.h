@@ -8,9 +8,10 @@
 enum { WAY_QUERIES_MAX = 16 };
 
 struct way {
-	char *domain;			   /* for MX; else NULL */
-	const struct conf_server *servers; /* the configuration's */
+	char *domain;		     /* for MX; else NULL */
+	struct conf_server *servers; /* a copy of the route's; or NULL */
 	size_t nqueries, nanswered;
+	unsigned nreloads; /* before it was made */
 	uint8_t tls;
 	uint16_t port;
 	bool is_stepwise;

@@ -1,6 +1,6 @@
-"""What reload and start promise: the log, its level and zone reach every
-program; a file moved away is opened anew; bad certificates are refused; a
-start that cannot succeed ends and says why."""
+"""What reload and start promise: nothing under way is dropped; the log, its
+level and zone reach every program; a file moved away is opened anew; bad
+certificates are refused; a start that cannot succeed ends and says why."""
 import os
 import pathlib
 import re
@@ -14,8 +14,8 @@ import sys
 import time
 
 import outpost as harness
-from outpost import Folder, Instance, Sink, free_port, program_of, \
-    wait_until
+from outpost import Folder, Instance, Sink, free_port, wait_until
+from scripted import Answer, Stage
 
 PROGRAMS = {"outpost", "outpost-queued", "outpost-runner", "outpost-resolve",
             "outpost-remote", "outpost-smtpd"}
@@ -342,10 +342,191 @@ def start_fails(folder):
         harness.BIN = original
 
 
+# --- nothing is dropped ------------------------------------------------------
+
+def route(name, address, more=""):
+    return f'route "{name}" {{ servers = {{ "smtp://{address}" }} {more} }}\n'
+
+
+def run_of(instance):
+    """What stands when nothing was started again."""
+    return {name: (o["pid"], o["restarts"])
+            for name, o in programs(instance).items()
+            if name not in ("outpost-resolve",)}
+
+
+def check_sums(instance, delivered):
+    stats = instance.stats()
+    assert (stats["delivered"], stats["failed"], stats["uncertain"],
+            stats["recipients"]) == (delivered, 0, 0, 0), stats
+
+
+def sessions_survive(folder):
+    """Whoever is connected notices nothing, in the middle of a command or a
+    message; new limits hold at once. The same listen blocks: the same
+    process; else the others go on."""
+    with Sink(folder / "sink") as sink, \
+            Instance(folder / "o", route(
+                "*.example", f"127.0.0.1:{sink.port}")) as i:
+        plain = i.conf.read_text()
+        before = run_of(i)
+        early = smtplib.SMTP("127.0.0.1", i.port, timeout=10)
+        early.ehlo()
+        text = smtplib.SMTP("127.0.0.1", i.port, timeout=10)
+        text.ehlo()
+        big = smtplib.SMTP("127.0.0.1", i.port, timeout=10)
+        big.ehlo()
+        for client in (text, big):
+            client.mail("a@example.com")
+            client.rcpt("b@x.example")
+            assert client.docmd("DATA")[0] == 354
+            client.send(b"Subject: x\r\n\r\n" + b"first\r\n" * 400)
+        half = smtplib.SMTP("127.0.0.1", i.port, timeout=10)
+        half.ehlo()
+        half.send(b"MAIL FROM:<a@exa")
+        for more in ("", RETRY, RETRY + 'line "default" { count = 3 }\n' +
+                     route("y.example", "127.0.0.1:1"),
+                     'localname = "other.example"\nlimits { message-size = '
+                     '2K  recipients = 5  connections = 50 }\n' + RETRY):
+            i.conf.write_text((plain if "localname" not in more else
+                               plain.partition("\n")[2]) + more)
+            i.command("reload")
+            assert wait_until(lambda: all_ready(i)), i.text()
+            assert run_of(i) == before, (more, before, run_of(i))
+        half.send(b"mple.com>\r\n")
+        assert half.getreply()[0] == 250
+        early.mail("a@example.com")
+        assert early.rcpt("b@x.example")[0] == 250
+        assert early.data("Subject: x\r\n\r\nhello\r\n")[0] == 250
+        # what is beyond the new limit now is refused, not let through
+        big.send(b"more\r\n" * 1000 + b".\r\n")
+        assert big.getreply()[0] == 552
+        assert wait_until(lambda: b"SIZE 2048" in smtplib.SMTP(
+            "127.0.0.1", i.port, timeout=10).ehlo()[1])
+        i.conf.write_text(plain)
+        i.command("reload")
+        text.send(b"second\r\n.\r\n")
+        assert text.getreply()[0] == 250
+        sink.wait(2)
+        i.wait_empty()
+        check_sums(i, 2)
+        # another listener: another process, and only that
+        i.conf.write_text(
+            plain + f'listen "127.0.0.1:{free_port()}" {{ }}\n')
+        i.command("reload")
+        assert wait_until(lambda: all_ready(i) and run_of(i)[
+            "outpost-smtpd"][0] != before["outpost-smtpd"][0]), i.text()
+        del before["outpost-smtpd"]
+        assert before.items() <= run_of(i).items()
+        smtp(i, "b@x.example")
+        sink.wait(3)
+
+
+def lines_finish(folder):
+    """What a line has in hand when the configuration changes is finished and
+    recorded; what waits goes by the new one; counts of groups take effect."""
+    stage = Stage()
+    slow = stage.host("127.0.4.11", {"end": Answer("250 ok", delay=4)})
+    quick = stage.host("127.0.4.12", {"end": Answer("250 ok", delay=0.3)})
+    dead = f"127.0.4.13:{stage.port}"
+
+    def conf(count, address, more=""):
+        return RETRY + f'line "default" {{ count = {count} }}\n' + "".join(
+            route(f"d{n}.example", address) for n in range(6)) + \
+            route("dead.example", dead if address.startswith("127.0.4.11")
+                  else address) + more
+
+    def sending():
+        return [l for l in i.json("lines") if l["state"] == "sending"]
+
+    with Instance(folder / "o",
+                  conf(2, f"127.0.4.11:{stage.port}"), listen=False) as i:
+        before = run_of(i)
+        send(i, "b@dead.example")
+        for n in range(6):
+            send(i, f"b@d{n}.example")
+        assert wait_until(lambda: len(sending()) == 2), i.text()
+        old = {l["pid"] for l in sending()}
+        i.configure(conf(6, f"127.0.4.12:{stage.port}"))
+        i.command("reload")
+        # what was deferred or waited is with the new server; the old lines
+        # still wait for the slow one
+        assert wait_until(lambda: len(quick.messages) == 5), i.text()
+        assert old <= {l["pid"] for l in i.json("lines")}, \
+            (old, i.json("lines"), i.log())
+        i.wait_empty()
+        check_sums(i, 7)
+        assert len(slow.messages) == 2
+        assert wait_until(lambda: len(i.json("lines")) == 6)
+        assert wait_until(lambda: not old & {
+            l["pid"] for l in i.json("lines")}), "an old line goes on"
+        # more at once than there were lines before
+        for n in range(6):
+            send(i, f"b@d{n}.example")
+        assert wait_until(lambda: len(sending()) > 2), i.json("lines")
+        i.wait_empty()
+        # fewer; and a group that comes and goes while it sends
+        i.configure(conf(1, f"127.0.4.12:{stage.port}",
+                         'line "bulk" { count = 3 }\n').replace(
+            'd0.example" {', 'd0.example" { line = "bulk"'))
+        i.command("reload")
+        assert wait_until(lambda: sorted(
+            l["group"] for l in i.json("lines")) ==
+            ["bulk"] * 3 + ["default"]), i.json("lines")
+        for n in range(6):
+            send(i, f"b@d{n}.example")
+        assert wait_until(lambda: {l["group"] for l in sending()} ==
+                          {"bulk", "default"}), i.text()
+        assert len([l for l in sending() if l["group"] == "default"]) == 1
+        i.configure(conf(2, f"127.0.4.12:{stage.port}"))
+        i.command("reload")
+        i.wait_empty()
+        check_sums(i, 19)
+        assert wait_until(lambda: [l["group"] for l in i.json("lines")] ==
+                          ["default"] * 2), i.json("lines")
+        assert run_of(i) == before
+        assert len(quick.messages) == 17
+    stage.stop()
+
+
+def reload_in_a_storm(folder):
+    """Again and again while mail flows: each message arrives once, none is
+    uncertain, and nothing was started again but the resolver."""
+    stage = Stage()
+    hosts = [stage.host(f"127.0.4.{n}", {"end": Answer("250 ok", delay=0.02)})
+             for n in (14, 15)]
+    confs = [RETRY + f'line "default" {{ count = {count} }}\n' + "".join(
+        route(f"d{n}.example", f"127.0.4.{(14, 15)[(n + turn) % 2]}:"
+              f"{stage.port}") for n in range(5))
+        for turn, count in ((0, 3), (1, 8), (0, 1), (1, 4))]
+    count = 150
+    with Instance(folder / "o", confs[0]) as i:
+        before = run_of(i)
+        with smtplib.SMTP("127.0.0.1", i.port, timeout=20) as client:
+            for n in range(count):
+                client.sendmail("a@example.com", [f"b{n}@d{n % 5}.example"],
+                                "Subject: x\r\n\r\nhello\r\n")
+                if n % 10 == 5:
+                    i.configure(confs[n // 10 % len(confs)])
+                    i.command("reload")
+        for turn in range(5):
+            i.configure(confs[turn % len(confs)])
+            i.command("reload")
+        i.wait_empty(30)
+        check_sums(i, count)
+        assert wait_until(lambda: all_ready(i))
+        assert run_of(i) == before
+        rcpts = [m.rcpts[0] for h in hosts for m in h.messages]
+        assert len(rcpts) == count and len(set(rcpts)) == count, len(rcpts)
+        assert "line-lost" not in i.log() and "runner-lost" not in i.log()
+    stage.stop()
+
+
 def main():
     only = sys.argv[1:]
     for scene in (log_moved, log_level, time_zone, bad_certificates,
-                  start_fails):
+                  start_fails, sessions_survive, lines_finish,
+                  reload_in_a_storm):
         if only and scene.__name__ not in only:
             continue
         print(scene.__name__, flush=True)
