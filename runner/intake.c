@@ -51,8 +51,6 @@ static bool choose_place(struct intake *in, uint64_t now)
 		return false;
 	in->is_wanted = false;
 	in->due_at = UINT64_MAX;
-	if (now < in->cursor.due_ms) /* the clock was set back */
-		in->cursor.due_ms = 0;
 	in->cursor =
 	    (struct due_key){ .due_ms = in->cursor.due_ms > MARGIN_MS
 					    ? in->cursor.due_ms - MARGIN_MS
@@ -60,20 +58,29 @@ static bool choose_place(struct intake *in, uint64_t now)
 	return true;
 }
 
-/* Pauses are not for as long as the clock was set back. */
+/* The clock was set back: pauses are not for as long as that, and what comes
+ * due now lies before where reading had come to. */
 static void check_clock(struct intake *in, uint64_t now)
 {
-	if (now >= in->read_at)
+	uint64_t seen_at = in->seen_at;
+
+	in->seen_at = now;
+	if (now >= seen_at)
 		return;
-	in->read_at = now > READ_PAUSE_MS ? now - READ_PAUSE_MS : 0;
+	if (in->read_at > now)
+		in->read_at = now > READ_PAUSE_MS ? now - READ_PAUSE_MS : 0;
 	if (in->sweep_at > now + SWEEP_MS)
 		in->sweep_at = now + SWEEP_MS;
+	if (in->cursor.due_ms > now)
+		in->cursor = (struct due_key){ .due_ms = now };
 }
 
 bool intake_read(struct intake *in, uint64_t now, size_t in_memory,
     struct schedule *s, struct due_query *query)
 {
 	check_clock(in, now);
+	if (schedule_reread(s))
+		in->sweep_at = 0;
 	if (in->is_reading)
 		return false;
 	if (in->is_refill) {
@@ -114,6 +121,8 @@ void intake_end(struct intake *in, uint64_t next_due_ms, bool has_more)
 		return;
 	}
 	in->cursor = in->at;
+	if (in->cursor.due_ms > in->seen_at) /* set back while it was read */
+		in->cursor = (struct due_key){ .due_ms = in->seen_at };
 	in->has_more = has_more;
 	if (next_due_ms > 0)
 		intake_due_at(in, next_due_ms);

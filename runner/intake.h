@@ -31,6 +31,7 @@ struct intake {
 	bool is_wanted;	 /* something behind the cursor */
 	uint64_t due_at; /* the next due time; UINT64_MAX: none */
 	uint64_t sweep_at, read_at;
+	uint64_t seen_at; /* the clock, last time */
 };
 
 void intake_init(struct intake *in, size_t window);

@@ -18,7 +18,6 @@ struct schedule *schedule_new(const struct schedule_options *options)
 	TAILQ_INIT(&s->refusing);
 	TAILQ_INIT(&s->idle);
 	TAILQ_INIT(&s->refill);
-	TAILQ_INIT(&s->awaiting);
 	TAILQ_INIT(&s->to_end);
 	TAILQ_INIT(&s->to_close);
 	return s;
@@ -120,6 +119,23 @@ static bool is_over_share(
 	       to->nwaiting >= (room > SHARE_MIN ? room : SHARE_MIN);
 }
 
+/* A sender without mail in memory gets one in all the same, so that a single
+ * message need not wait in the index behind a bulk job; but there is an end to
+ * it, for bulk mail may come from a new sender each time. */
+static bool is_alone(const struct schedule *s, const struct destination *to,
+    const struct group *group, const struct waiting *w)
+{
+	const struct flow *flow;
+
+	if (s->deliveries.count * 8 >= s->options.window * 5)
+		return false;
+	LIST_FOREACH(flow, &to->flows, of_destination)
+	if (flow->group == group)
+		return !turns_has(&flow->turns, w->priority,
+		    table_key(s->options.seed, w->sender));
+	return true;
+}
+
 static void count_phase(struct schedule *s, uint8_t phase, int change)
 {
 	size_t *counts[] = {
@@ -198,26 +214,22 @@ static void drop(struct schedule *s, struct delivery *d)
 
 void delivery_await(struct schedule *s, struct delivery *d, uint64_t at)
 {
-	struct delivery *before = TAILQ_LAST(&s->awaiting, delivery_list);
-
 	if (d->phase == PHASE_REPORTING)
 		end_report(s, d);
-	d->report_at = at;
 	delivery_set_phase(s, d, PHASE_AWAITING);
-	while (before && before->report_at > at)
-		before = TAILQ_PREV(before, delivery_list, entry);
-	if (before)
-		TAILQ_INSERT_AFTER(&s->awaiting, before, d, entry);
-	else
-		TAILQ_INSERT_HEAD(&s->awaiting, d, entry);
+	if (heap_set(&s->awaiting, &d->report_timer, at) < 0) {
+		schedule_forget(s, at, d); /* the index has it */
+		return;
+	}
 	d->is_listed = table_add(&s->awaited, &d->awaited, d->message) == 0;
 }
 
 void delivery_unawait(struct schedule *s, struct delivery *d)
 {
-	TAILQ_REMOVE(&s->awaiting, d, entry);
+	heap_remove(&s->awaiting, &d->report_timer);
 	if (d->is_listed)
 		table_remove(&s->awaited, &d->awaited);
+	d->is_listed = false;
 }
 
 static enum added add_report(
@@ -244,7 +256,12 @@ enum added schedule_add(struct schedule *s, uint64_t now,
 		return ADDED_BEFORE;
 	if (w->flags & WAITING_REPORT)
 		return add_report(s, now, w);
-	if (is_over_share(s, to)) {
+	if (to->is_off || s->groups[group]->is_off) {
+		s->has_left = true;
+		destination_check_idle(s, to);
+		return ADDED_SHED;
+	}
+	if (is_over_share(s, to) && !is_alone(s, to, s->groups[group], w)) {
 		shed(to, w);
 		destination_check_refill(s, to);
 		destination_check_idle(s, to);
@@ -394,6 +411,23 @@ void schedule_forget_waiting(struct schedule *s)
 	table_each(&s->deliveries, forget_if_waiting, s);
 }
 
+static void forget_if_stopped(struct table_link *link, void *arg)
+{
+	struct delivery *d = TABLE_OF(link, struct delivery, link);
+	struct schedule *s = arg;
+
+	if (d->phase != PHASE_WAITING ||
+	    (!d->flow->group->is_off && !d->flow->destination->is_off))
+		return;
+	s->has_left = true;
+	schedule_forget(s, 0, d);
+}
+
+void deliveries_leave_stopped(struct schedule *s)
+{
+	table_each(&s->deliveries, forget_if_stopped, s);
+}
+
 static void free_destination(struct table_link *link, void *arg)
 {
 	destination_free(arg, TABLE_OF(link, struct destination, link));
@@ -411,6 +445,7 @@ void schedule_free(struct schedule *s)
 	free(s->wakes);
 	heap_clear(&s->destination_timers);
 	heap_clear(&s->line_timers);
+	heap_clear(&s->awaiting);
 	table_clear(&s->deliveries);
 	table_clear(&s->destinations);
 	table_clear(&s->awaited);

@@ -63,14 +63,15 @@ enum phase {
 struct delivery {
 	struct turn_item item;
 	struct table_link link;
-	struct table_link awaited;   /* AWAITING, by message */
-	TAILQ_ENTRY(delivery) entry; /* suspects, awaiting */
-	struct flow *flow;	     /* NULL: only a report is due */
-	struct line *line;	     /* GIVEN */
+	struct table_link awaited;     /* AWAITING, by message */
+	struct heap_node report_timer; /* AWAITING */
+	TAILQ_ENTRY(delivery) entry;   /* suspects */
+	struct flow *flow;	       /* NULL: only a report is due */
+	struct line *line;	       /* GIVEN */
 	uint64_t message;
 	uint64_t sender_key;
 	uint64_t session; /* GIVEN */
-	uint64_t due_ms, accepted_at, expires_at, size_bytes, report_at;
+	uint64_t due_ms, accepted_at, expires_at, size_bytes;
 	uint16_t number; /* in its message */
 	uint16_t attempts, line_deaths;
 	uint32_t epoch; /* configurations before the one that routed it */
@@ -213,7 +214,8 @@ struct destination *schedule_destination(
 enum added {
 	ADDED = 0,
 	ADDED_BEFORE = 1, /* is in memory already */
-	ADDED_SHED = 2,	  /* left in the index: schedule_refill finds it again*/
+	ADDED_SHED = 2,	  /* left in the index: schedule_refill finds it again,
+			   * or schedule_reread what was stopped */
 	ADDED_FAILED = -1,
 };
 /* A delivery that is due. group: index. With WAITING_REPORT destination may be
@@ -266,7 +268,9 @@ void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
 /* An operator asked for its mail to be tried: look now whether it is up. */
 void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d);
 
-/* Operator: "" all, "line:NAME", "destination:NAME". False: unknown scope. */
+/* Operator: "" all, "line:NAME", "destination:NAME". False: unknown scope.
+ * What waits for a line group or destination that is off does so in the index,
+ * not in memory, which belongs to mail that may go. */
 bool schedule_outbound(struct schedule *s, struct span scope, bool on);
 bool schedule_is_destination_off(const struct schedule *s, struct span name);
 /* What waits for a line is forgotten, to be read and routed anew. */
@@ -283,6 +287,9 @@ uint64_t schedule_wake(const struct schedule *s);
 /* A destination has room again for mail that was left in the index: read on
  * after *from. False: none. */
 bool schedule_refill(struct schedule *s, struct due_key *from);
+/* Mail that was left in the index because its group or destination was off may
+ * go again: read all once more. True once. */
+bool schedule_reread(struct schedule *s);
 /* While reading so: it has room for still more. */
 bool schedule_refill_more(const struct schedule *s);
 

@@ -77,22 +77,19 @@ bool schedule_outbound(struct schedule *s, struct span scope, bool on)
 		   !set_destination_off(s, name, !on)) {
 		return false;
 	}
+	if (scope.n > 0 && !on)
+		deliveries_leave_stopped(s);
+	s->wants_reread |= scope.n > 0 && on && s->has_left;
 	apply(s);
 	return true;
 }
 
-void schedule_renew(struct schedule *s)
+bool schedule_reread(struct schedule *s)
 {
-	s->epoch++;
-	for (size_t i = 0; i < s->ngroups; i++)
-		group_set_count(s, s->groups[i], 0);
-	schedule_forget_waiting(s);
-}
+	bool wants = s->wants_reread;
 
-void schedule_set_probe(struct schedule *s, uint32_t first_ms, uint32_t max_ms)
-{
-	s->options.probe_first_ms = first_ms;
-	s->options.probe_max_ms = max_ms;
+	s->wants_reread = false;
+	return wants;
 }
 
 void schedule_stop(struct schedule *s)
@@ -142,7 +139,7 @@ void schedule_count(struct schedule *s, struct schedule_counts *counts)
 	for (size_t i = 0; i < s->ngroups; i++) {
 		const struct line *line;
 
-		counts->lines += s->groups[i]->nwanted;
+		counts->lines += s->groups[i]->nlines;
 		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
 		counts->lines_busy++;
 	}

@@ -275,12 +275,15 @@ static bool next_start(
 
 static bool next_report(struct schedule *s, uint64_t now, struct decision *out)
 {
-	struct delivery *d;
+	struct heap_node *node;
 
 	if (s->is_stopping)
 		return false;
 	while (s->nreporting < REPORTS_AT_ONCE &&
-	       (d = TAILQ_FIRST(&s->awaiting)) && d->report_at <= now) {
+	       (node = heap_first(&s->awaiting)) && node->at <= now) {
+		struct delivery *d =
+		    TABLE_OF(node, struct delivery, report_timer);
+
 		delivery_unawait(s, d);
 		if (!delivery_begin_report(s, d)) {
 			delivery_await(s, d, now + REPORT_GATHER_MS);
@@ -319,7 +322,8 @@ bool schedule_next(struct schedule *s, uint64_t now, struct decision *out)
 		return true;
 	for (size_t i = 0; i < s->ngroups; i++)
 		lines_make_way(s, now, s->groups[i]);
-	return next_end(s, out);
+	/* way was made, or hosts turned out to be too old */
+	return next_end(s, out) || next_hosts(s, out);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -345,14 +349,14 @@ static uint64_t way_wake(const struct group *group)
 uint64_t schedule_wake(const struct schedule *s)
 {
 	const struct heap_node *node = heap_first(&s->destination_timers);
-	const struct delivery *report = TAILQ_FIRST(&s->awaiting);
+	const struct heap_node *report = heap_first(&s->awaiting);
 	uint64_t at = node ? node->at : UINT64_MAX;
 
 	node = heap_first(&s->line_timers);
 	if (node)
 		at = earlier(at, node->at);
 	if (report && s->nreporting < REPORTS_AT_ONCE && !s->is_stopping)
-		at = earlier(at, report->report_at);
+		at = earlier(at, report->at);
 	for (size_t i = 0; i < s->ngroups; i++) {
 		const struct line *idle = TAILQ_FIRST(&s->groups[i]->idle);
 

@@ -33,8 +33,8 @@ struct flow {
 
 struct group {
 	char *name;
-	struct line **lines; /* all that were ever needed at once */
-	unsigned nlines, nwanted, messages;
+	struct line *lines;
+	unsigned nlines, messages;
 	bool is_off;
 	struct flow_list giving, starved, ready;
 	size_t nstarved, nready;
@@ -51,26 +51,29 @@ struct schedule {
 	struct destination_list wants_hosts, refusing, idle, refill;
 	struct destination *refilling; /* may be NULL */
 	size_t nidle;
-	struct delivery_list awaiting;
-	struct line_list to_end, to_close;
-	uint32_t epoch;
+	struct line_list to_end;
 	struct destination **wakes; /* to tell */
 	size_t nwakes, wakes_room;
-	struct heap destination_timers, line_timers;
+	struct heap destination_timers, line_timers, awaiting;
 	uint64_t random, last_session;
 	size_t nwaiting, ngiven, nrecording, nawaiting, nrefusing, nreporting;
 	size_t noff;			     /* destinations that are off */
 	uint64_t reporting[REPORTS_AT_ONCE]; /* messages; 0: free */
 	bool is_off, is_stopping, is_usable;
+	bool has_left;	   /* mail left in the index because it is stopped */
+	bool wants_reread; /* some of that may go again */
 };
 
 /* schedule.c */
 void delivery_set_phase(struct schedule *s, struct delivery *d, uint8_t phase);
 /* One report a message at a time: false when one is being made. */
 bool delivery_begin_report(struct schedule *s, struct delivery *d);
+/* Its report is to be made then. Without memory it is forgotten instead. */
 void delivery_await(struct schedule *s, struct delivery *d, uint64_t at);
 void delivery_unawait(struct schedule *s, struct delivery *d);
 void delivery_left_flow(struct schedule *s, struct delivery *d);
+/* What waits for a group or destination that is off: out of memory. */
+void deliveries_leave_stopped(struct schedule *s);
 
 /* schedule_next.c */
 void flow_update(struct schedule *s, struct flow *flow);
@@ -102,8 +105,6 @@ void line_took_back(struct schedule *s, uint64_t now, struct line *line,
     const struct delivery *d, bool is_result);
 void line_timers_run(struct schedule *s, uint64_t now);
 void lines_make_way(struct schedule *s, uint64_t now, struct group *group);
-/* Lines that are too many are closed as soon as they have no session. */
-int group_set_count(struct schedule *s, struct group *group, unsigned count);
 void group_free(struct group *group);
 
 #endif

@@ -148,23 +148,28 @@ static void set_refusing(struct schedule *s, struct destination *d, bool on)
 		TAILQ_REMOVE(&s->refusing, d, refusing);
 }
 
-/* Bring the lists that d is in up to date with its state. One delivery is kept
- * for the probe of a destination that is down; but what a look-up was made for
- * has had its attempt. */
+/* One delivery is kept for the probe of a destination that is down, while there
+ * is plenty of memory: any number of destinations may be down. But what a
+ * look-up was made for has had its attempt. */
+static size_t stock_of(const struct schedule *s, const struct destination *d)
+{
+	return d->health == HEALTH_DOWN && !d->has_no_stock &&
+	       s->deliveries.count * 2 < s->options.window;
+}
+
+/* Bring the lists that d is in up to date with its state. */
 void destination_update(struct schedule *s, struct destination *d)
 {
 	struct flow *flow;
-	size_t stock;
 
 	d->has_no_stock &= d->health == HEALTH_DOWN && d->nwaiting > 0;
-	stock = d->health == HEALTH_DOWN && !d->has_no_stock ? 1 : 0;
 	LIST_FOREACH(flow, &d->flows, of_destination)
 	flow_update(s, flow);
 	/* stopped mail is not put off or failed either */
 	set_refusing(s, d,
 	    !s->is_off && !d->is_off &&
 		(d->health == HEALTH_DOWN || d->health == HEALTH_DEAD) &&
-		d->nwaiting > stock);
+		d->nwaiting > stock_of(s, d));
 }
 
 static void mark_wake(struct schedule *s, struct destination *d)

@@ -104,6 +104,16 @@ int turns_add(struct turns *t, struct turn_item *item, int8_t priority,
 	return 0;
 }
 
+bool turns_has(const struct turns *t, int8_t priority, uint64_t sender)
+{
+	const struct level *level;
+
+	LIST_FOREACH(level, &t->levels, entry)
+	if (level->priority == priority)
+		return table_find(&level->senders, sender) != NULL;
+	return false;
+}
+
 void turns_remove(struct turns *t, struct turn_item *item)
 {
 	struct turn *turn = item->turn;

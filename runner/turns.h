@@ -26,6 +26,8 @@ struct turns {
 /* At the end of the sender's mail, or in front of it. -1 without memory. */
 int turns_add(struct turns *t, struct turn_item *item, int8_t priority,
     uint64_t sender, bool in_front);
+/* Whether mail of that sender and priority waits. */
+bool turns_has(const struct turns *t, int8_t priority, uint64_t sender);
 void turns_remove(struct turns *t, struct turn_item *item);
 /* Take out whose turn it is; NULL when empty. */
 struct turn_item *turns_next(struct turns *t);

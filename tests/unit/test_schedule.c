@@ -1,75 +1,5 @@
 /* The schedule, decision by decision. The long run is test_schedule_sim. */
-#include "runner/schedule.h"
-
-#include "runner/intake.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-static struct schedule *s;
-static uint64_t now;
-static uint64_t next_message;
-
-static void begin(unsigned lines, unsigned per_connection)
-{
-	struct schedule_options options = { .seed = 1,
-		.window = 1000,
-		.probe_first_ms = 60000,
-		.probe_max_ms = 1800000 };
-
-	s = schedule_new(&options);
-	assert_non_null(s);
-	now = 1000;
-	next_message = 1;
-	assert_int_equal(
-	    schedule_add_group(s, "default", lines, per_connection), 0);
-}
-
-static struct destination *to(const char *name)
-{
-	bool is_new;
-
-	return schedule_destination(s, name, 20, &is_new);
-}
-
-static struct delivery *add_mail(
-    const char *name, const char *sender, int8_t priority, unsigned deaths)
-{
-	struct waiting w = { .message = next_message++,
-		.size_bytes = 1000,
-		.sender = span_of(sender),
-		.priority = priority,
-		.line_deaths = (uint16_t)deaths };
-
-	assert_int_equal(schedule_add(s, now, &w, to(name), 0), ADDED);
-	return schedule_find(s, w.message, 0);
-}
-
-static struct delivery *add(const char *name)
-{
-	return add_mail(name, "a@b.c", 0, 0);
-}
-
-/* Starts and resolves by itself; returns the next other decision. */
-static bool next(struct decision *x)
-{
-	struct outcome ok;
-
-	outcome_ok(&ok);
-	while (schedule_next(s, now, x)) {
-		if (x->kind == DECIDE_START_LINE)
-			schedule_line_started(s, now, x->line);
-		else if (x->kind == DECIDE_RESOLVE)
-			schedule_hosts(s, now, x->destination, &ok, 3600000);
-		else
-			return true;
-	}
-	return false;
-}
+#include "tests/unit/schedule_rig.c"
 
 static struct decision expect(uint8_t kind)
 {
@@ -78,13 +8,6 @@ static struct decision expect(uint8_t kind)
 	assert_true(next(&x));
 	assert_int_equal(x.kind, kind);
 	return x;
-}
-
-static void expect_nothing(void)
-{
-	struct decision x;
-
-	assert_false(next(&x));
 }
 
 static void delivered(struct delivery *d)
@@ -508,7 +431,6 @@ static void test_outbound(void **state)
 	assert_true(schedule_outbound(s, SPAN_LITERAL("destination:a"), false));
 	assert_false(schedule_outbound(s, SPAN_LITERAL("line:none"), false));
 	assert_false(schedule_outbound(s, SPAN_LITERAL("nonsense"), false));
-	add("a");
 	add("b");
 	x = expect(DECIDE_SESSION);
 	assert_string_equal(x.destination->name, "b");
@@ -519,6 +441,7 @@ static void test_outbound(void **state)
 	schedule_outbound(s, SPAN_LITERAL("destination:a"), true);
 	expect_nothing();
 	schedule_outbound(s, SPAN_LITERAL("line:default"), true);
+	add("a");
 	x = expect(DECIDE_SESSION);
 	assert_string_equal(x.destination->name, "a");
 	schedule_free(s);
@@ -541,59 +464,32 @@ static void test_off_refuses_nothing(void **state)
 	expect_nothing();
 	schedule_outbound(s, SPAN_LITERAL("destination:a"), true);
 	schedule_outbound(s, SPAN_LITERAL(""), false);
+	add("a");
 	expect_nothing();
 	schedule_outbound(s, SPAN_LITERAL(""), true);
 	expect(DECIDE_REFUSE);
 	schedule_free(s);
 }
 
-static void test_clock_set_back(void **state)
+/* Hosts that are too old are asked for again in the same round: nothing else
+ * may come for a long time. */
+static void test_old_hosts_are_asked_for(void **state)
 {
-	enum { HOUR_MS = 3600000 };
-	struct due_query query;
-	struct intake in;
+	struct decision x;
 
 	(void)state;
-	begin(1, 100);
-	now = 100 * HOUR_MS;
-	intake_init(&in, 1000);
-	intake_start(&in, now);
-	assert_true(intake_read(&in, now, 0, s, &query));
-	intake_end(&in, 0, false);
-	now -= HOUR_MS;
-	intake_due_at(&in, now + 60000);
-	assert_false(intake_read(&in, now, 0, s, &query));
-	assert_int_equal(intake_wake(&in, 0), now + 60000);
-	assert_true(intake_read(&in, now + 60000, 0, s, &query));
-	intake_end(&in, 0, false);
-	assert_in_range(intake_wake(&in, 0), now, now + SWEEP_MS);
-	schedule_free(s);
-}
-
-static void test_share_of_memory(void **state)
-{
-	enum added added = ADDED;
-	struct due_key from;
-	unsigned n = 0;
-
-	(void)state;
-	begin(1, 100);
-	schedule_outbound(s, SPAN_LITERAL("destination:hog"), false);
-	while (added == ADDED) {
-		struct waiting w = { .message = ++n, .due_ms = n };
-
-		added = schedule_add(s, now, &w, to("hog"), 0);
-	}
-	assert_int_equal(added, ADDED_SHED);
-	assert_in_range(n, 490, 510); /* half of it */
-	next_message = 100000;
-	add("other"); /* has its place */
-	assert_false(schedule_refill(s, &from));
-	for (unsigned i = 1; i < n; i++)
-		schedule_remove(s, i, 0);
-	assert_true(schedule_refill(s, &from));
-	assert_int_equal(from.due_ms, n);
-	assert_int_equal(from.message, n - 1); /* just before it */
+	begin(1, 1);
+	add("a");
+	x = expect(DECIDE_SESSION);
+	x = expect(DECIDE_GIVE);
+	delivered(x.delivery);
+	expect(DECIDE_END);
+	schedule_session_done(s, now, x.line, NULL, false);
+	expect_nothing();
+	now += 3600000; /* they are kept no longer */
+	add("a");
+	assert_true(schedule_next(s, now, &x));
+	assert_int_equal(x.kind, DECIDE_RESOLVE);
 	schedule_free(s);
 }
 
@@ -676,8 +572,7 @@ int main(void)
 		cmocka_unit_test(test_line_dies),
 		cmocka_unit_test(test_outbound),
 		cmocka_unit_test(test_off_refuses_nothing),
-		cmocka_unit_test(test_clock_set_back),
-		cmocka_unit_test(test_share_of_memory),
+		cmocka_unit_test(test_old_hosts_are_asked_for),
 		cmocka_unit_test(test_report_waits_a_little),
 		cmocka_unit_test(test_one_report_a_message),
 		cmocka_unit_test(test_keeper_gone),
