@@ -97,6 +97,11 @@ void spool_repair(struct spool *s);
  * not there; -1 with *why. */
 int stage_move(struct spool *s, uint64_t id, struct outcome *why);
 
+/* spool_read.c: the record of a message, checked; *body: within it when not
+ * large. Both point into s->record. 0, or -1 with *why. */
+int record_load(struct spool *s, uint64_t id, const struct message_info *m,
+    struct span *contents, struct span *body, struct outcome *why);
+
 /* spool_filter.c */
 struct matched {
 	const struct message_info *message;
