@@ -92,6 +92,20 @@ bool schedule_reread(struct schedule *s)
 	return wants;
 }
 
+void schedule_renew(struct schedule *s)
+{
+	s->epoch++;
+	for (size_t i = 0; i < s->ngroups; i++)
+		group_set_count(s, s->groups[i], 0);
+	schedule_forget_waiting(s);
+}
+
+void schedule_set_probe(struct schedule *s, uint32_t first_ms, uint32_t max_ms)
+{
+	s->options.probe_first_ms = first_ms;
+	s->options.probe_max_ms = max_ms;
+}
+
 void schedule_stop(struct schedule *s)
 {
 	s->is_stopping = true;
@@ -139,7 +153,7 @@ void schedule_count(struct schedule *s, struct schedule_counts *counts)
 	for (size_t i = 0; i < s->ngroups; i++) {
 		const struct line *line;
 
-		counts->lines += s->groups[i]->nlines;
+		counts->lines += s->groups[i]->nwanted;
 		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
 		counts->lines_busy++;
 	}

@@ -33,8 +33,8 @@ struct flow {
 
 struct group {
 	char *name;
-	struct line *lines;
-	unsigned nlines, messages;
+	struct line **lines; /* all that were ever needed at once */
+	unsigned nlines, nwanted, messages;
 	bool is_off;
 	struct flow_list giving, starved, ready;
 	size_t nstarved, nready;
@@ -51,7 +51,8 @@ struct schedule {
 	struct destination_list wants_hosts, refusing, idle, refill;
 	struct destination *refilling; /* may be NULL */
 	size_t nidle;
-	struct line_list to_end;
+	struct line_list to_end, to_close;
+	uint32_t epoch;
 	struct destination **wakes; /* to tell */
 	size_t nwakes, wakes_room;
 	struct heap destination_timers, line_timers, awaiting;
@@ -105,6 +106,8 @@ void line_took_back(struct schedule *s, uint64_t now, struct line *line,
     const struct delivery *d, bool is_result);
 void line_timers_run(struct schedule *s, uint64_t now);
 void lines_make_way(struct schedule *s, uint64_t now, struct group *group);
+/* Lines that are too many are closed as soon as they have no session. */
+int group_set_count(struct schedule *s, struct group *group, unsigned count);
 void group_free(struct group *group);
 
 #endif
