@@ -240,28 +240,42 @@ static bool is_in_time(const X509 *x)
 	       X509_cmp_current_time(X509_get0_notAfter(x)) > 0;
 }
 
-/* 1 with *issuer, to be freed; 0: none; -1. One that is in time is better than
- * one that is not, which still makes a better reason than none. */
+/* Among several of one name: whose key it is, then which is in time; one that
+ * is not still makes a better reason than none. */
+static int fitness(X509 *ca, X509 *x, bool is_alone)
+{
+	if (X509_check_issued(ca, x) != X509_V_OK)
+		return 0;
+	if (is_alone)
+		return 1;
+	return 1 + is_in_time(ca) +
+	       2 * (X509_verify(x, X509_get0_pubkey(ca)) == 1);
+}
+
+/* 1 with *issuer, to be freed; 0: none; -1. */
 static int get_issuer(X509 **issuer, X509_STORE_CTX *context, X509 *x)
 {
 	STACK_OF(X509) *all =
 	    find_all(castore_of(context), X509_get_issuer_name(x));
+	int best = 0;
 
 	*issuer = NULL;
 	if (!all)
 		return -1;
 	for (int i = 0; i < sk_X509_num(all); i++) {
 		X509 *ca = sk_X509_value(all, i);
+		int fit = fitness(ca, x, sk_X509_num(all) == 1);
 
-		if (X509_check_issued(ca, x) != X509_V_OK ||
-		    (*issuer && (is_in_time(*issuer) || !is_in_time(ca))))
+		if (fit <= best)
 			continue;
-		X509_up_ref(ca);
-		X509_free(*issuer);
+		best = fit;
 		*issuer = ca;
 	}
+	if (*issuer)
+		X509_up_ref(*issuer);
 	sk_X509_pop_free(all, X509_free);
-	return *issuer != NULL;
+	ERR_clear_error();
+	return best > 0;
 }
 
 static int open_store(struct castore *c)

@@ -10,6 +10,8 @@
  *   X         close                       R        close with a reset
  *   W:ms      wait                        L:reply  answer every line with it
  *   H         the TLS handshake as server
+ *   F         the same, and the line breaks it off
+ *   Z:n       n TLS records without content
  */
 #ifndef TESTS_LINE_DRIVER_H
 #define TESTS_LINE_DRIVER_H
@@ -158,22 +160,40 @@ static inline void server_answer_all(struct server *s, const char *reply)
 	server_close(s, false);
 }
 
-static inline void server_handshake(struct server *s)
+/* What H is done with; NULL: a self-signed certificate without a name. */
+static SSL_CTX *(*drive_context)(void);
+
+static inline SSL_CTX *server_context(void)
 {
-	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	SSL_CTX *context;
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
 
+	if (drive_context)
+		return drive_context();
+	context = SSL_CTX_new(TLS_server_method());
 	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
 	X509_set_pubkey(cert, key);
 	X509_sign(cert, key, EVP_sha256());
 	SSL_CTX_use_certificate(context, cert);
 	SSL_CTX_use_PrivateKey(context, key);
-	s->ssl = SSL_new(context);
+	return context;
+}
+
+static inline void server_handshake(struct server *s, bool is_good)
+{
+	s->ssl = SSL_new(server_context());
 	SSL_set_fd(s->ssl, s->fd);
-	if (SSL_accept(s->ssl) != 1)
-		die("handshake failed", "");
+	if ((SSL_accept(s->ssl) == 1) != is_good)
+		die(is_good ? "handshake failed" : "handshake succeeded", "");
+}
+
+static inline void server_send_empty(struct server *s, unsigned long n)
+{
+	for (; n > 0; n--)
+		if (send(s->fd, "\x16\x03\x03\0\0", 5, MSG_NOSIGNAL) < 0)
+			break;
 }
 
 static inline void server_step(struct server *s, const char *step)
@@ -215,7 +235,11 @@ static inline void server_step(struct server *s, const char *step)
 		server_answer_all(s, text);
 		break;
 	case 'H':
-		server_handshake(s);
+	case 'F':
+		server_handshake(s, step[0] == 'H');
+		break;
+	case 'Z':
+		server_send_empty(s, strtoul(text, NULL, 10));
 		break;
 	case 'W':
 		usleep((useconds_t)strtoul(text, NULL, 10) * 1000);
@@ -308,6 +332,7 @@ static inline void drive_serve(struct drive *d, const char *const *script)
 
 /* What lines verify with; before the first of them. */
 static const struct castore *drive_store;
+static SSL_CTX *drive_tls;
 
 /* Speak to the line at fd. */
 static inline void drive_attach(struct drive *d, int fd)
@@ -318,15 +343,15 @@ static inline void drive_attach(struct drive *d, int fd)
 
 static inline void drive_line(struct drive *d)
 {
-	static SSL_CTX *tls;
 	int fds[2];
 
-	if (!tls)
-		tls = tls_client_new(drive_store);
+	if (!drive_tls)
+		drive_tls = tls_client_new(drive_store);
 	assert_int_equal(wire_pair(fds), 0);
 	d->line = fork();
 	if (d->line == 0) {
-		struct line_options options = { "test/1", tls, &quick_waits };
+		struct line_options options = { "test/1", drive_tls,
+			&quick_waits };
 
 		close(fds[0]);
 		alarm(LIMIT_S);
@@ -342,10 +367,16 @@ static inline void drive_start(struct drive *d, const char *const *script)
 	drive_line(d);
 }
 
+static struct host_policy drive_policy; /* of all hosts */
+static struct span drive_ticket;
+static const char *drive_name; /* NULL: mx.test, mx2.test */
+
 static struct host drive_host(const struct drive *d, const char *name)
 {
-	return (struct host){ .name = span_of(name),
+	return (struct host){ .name = span_of(drive_name ? drive_name : name),
 		.port = d->port,
+		.policy = drive_policy,
+		.ticket = drive_ticket,
 		.naddresses = 1,
 		.addresses = { { "\x7f\0\0\1", 4 } } };
 }
