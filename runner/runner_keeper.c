@@ -1,7 +1,7 @@
 /* The keeper's connection: what is due comes in, claims and outcomes go out.
  * With the keeper its claims are gone: then everything in memory is dropped,
  * the lines are let go, and a new keeper is read from the start. */
-#include "runner/runner.h"
+#include "runner/keeper_parts.h"
 
 #include "common/id.h"
 #include "runner/lines.h"
@@ -13,18 +13,7 @@
 enum {
 	CHANGED_MS = 5000,
 	REPORT_AGAIN_MS = 60000,
-	WAKES_MAX = 1000,
-	WAKE_PAGE = 1000
 };
-
-/* Mail of one destination to be retried, for one cause. */
-struct wake {
-	TAILQ_ENTRY(wake) entry;
-	const char *cause;
-	char domain[]; /* "": of any */
-};
-
-static const char *const wake_causes[] = { "connect", "suspended", "dns" };
 
 static void send_pair(
     struct runner *runner, uint16_t type, const struct delivery *d)
@@ -35,8 +24,7 @@ static void send_pair(
 	wire_send(runner->keeper, type, 0, buf_span(&runner->scratch));
 }
 
-/* --- reading the index
- * ------------------------------------------------------*/
+/* --- reading the index --------------------------------------------------- */
 
 void keeper_read(struct runner *runner)
 {
@@ -171,9 +159,6 @@ static void take(struct runner *runner, const struct waiting *w)
 		log_warn("no-memory", "id", id_text(w->message), NULL);
 }
 
-/* The keeper is ours, yet never trusted with our memory. */
-static void cut_off(struct runner *runner, const char *why);
-
 static void on_waiting(struct wire *wire, struct message *message, void *arg)
 {
 	struct runner *runner = arg;
@@ -183,7 +168,7 @@ static void on_waiting(struct wire *wire, struct message *message, void *arg)
 	(void)wire;
 	waiting_get(&r, &w);
 	if (!reader_is_done(&r)) {
-		cut_off(runner, "malformed waiting");
+		keeper_cut_off(runner, "malformed waiting");
 		return;
 	}
 	intake_waiting(&runner->intake, &w, message->id == 0);
@@ -200,7 +185,7 @@ static void on_due_end(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!reader_is_done(&r))
-		cut_off(runner, "malformed end of due");
+		keeper_cut_off(runner, "malformed end of due");
 	else if (message->id == runner->last_due)
 		intake_end(&runner->intake, next_due_ms, has_more);
 }
@@ -236,7 +221,7 @@ static void on_changed(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!reader_is_done(&r)) {
-		cut_off(runner, "malformed change");
+		keeper_cut_off(runner, "malformed change");
 		return;
 	}
 	schedule_remove(runner->schedule, id, delivery);
@@ -322,11 +307,11 @@ static void on_job(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!task || task->state != TASK_CLAIMING) {
-		cut_off(runner, "a job that was not claimed");
+		keeper_cut_off(runner, "a job that was not claimed");
 		return;
 	}
 	if (job_get(&r, &job) < 0) {
-		cut_off(runner, "malformed job");
+		keeper_cut_off(runner, "malformed job");
 		return;
 	}
 	if (reader_is_done(&r) && job.message == task->delivery->message &&
@@ -335,7 +320,7 @@ static void on_job(struct wire *wire, struct message *message, void *arg)
 		job.nrecipients <= RCPTS_PER_DELIVERY))
 		take_job(runner, task, message, &job);
 	else
-		cut_off(runner, "a job that does not fit its claim");
+		keeper_cut_off(runner, "a job that does not fit its claim");
 	job_free(&job);
 }
 
@@ -355,7 +340,7 @@ static void on_gone(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!task || task->state != TASK_CLAIMING) {
-		cut_off(runner, "gone what was not claimed");
+		keeper_cut_off(runner, "gone what was not claimed");
 		return;
 	}
 	if (task->kind == TASK_REPORT)
@@ -372,7 +357,7 @@ static void on_recorded(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!task || task->state != TASK_RECORDING) {
-		cut_off(runner, "recorded what was not sent");
+		keeper_cut_off(runner, "recorded what was not sent");
 		return;
 	}
 	if (!task->has_report) {
@@ -395,7 +380,7 @@ static void on_accepted(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	if (!task || task->state != TASK_SUBMITTING) {
-		cut_off(runner, "accepted what was not sent");
+		keeper_cut_off(runner, "accepted what was not sent");
 		return;
 	}
 	log_event("report", "id", id_text(id), "about",
@@ -417,7 +402,7 @@ static void on_refused(struct wire *wire, struct message *message, void *arg)
 	(void)wire;
 	outcome_get(&r, &why);
 	if (!task || task->state != TASK_SUBMITTING || !reader_is_done(&r)) {
-		cut_off(runner, "refused what was not sent");
+		keeper_cut_off(runner, "refused what was not sent");
 		return;
 	}
 	log_warn("report-refused", "about", id_text(task->delivery->message),
@@ -425,115 +410,7 @@ static void on_refused(struct wire *wire, struct message *message, void *arg)
 	put_back(runner, task);
 }
 
-/* --- waking what waited for a destination
- * ------------------------------------*/
-
-static void ask_wake(struct runner *runner)
-{
-	const struct wake *wake = TAILQ_FIRST(&runner->wakes);
-	struct change change = { .action = CHANGE_RETRY,
-		.after = runner->waking,
-		.max = WAKE_PAGE,
-		.filter = { .state = STATE_DEFERRED, .uid = UINT32_MAX } };
-
-	if (!wake || runner->is_waking)
-		return;
-	change.filter.destination = span_of(wake->domain);
-	change.filter.cause = span_of(wake->cause);
-	buf_reset(&runner->scratch);
-	change_put(&runner->scratch, &change);
-	wire_send(runner->keeper, MSG_CHANGE, 0, buf_span(&runner->scratch));
-	runner->is_waking = true;
-}
-
-static void drop_wake(struct runner *runner)
-{
-	struct wake *wake = TAILQ_FIRST(&runner->wakes);
-
-	TAILQ_REMOVE(&runner->wakes, wake, entry);
-	runner->nwakes--;
-	free(wake);
-	runner->waking = (struct cursor){ 0 };
-}
-
-/* Each costs the keeper a walk through its index: none twice, but for the one
- * that is under way, and not without end. */
-static bool is_wake_waiting(
-    const struct runner *runner, const char *domain, const char *cause)
-{
-	const struct wake *wake = TAILQ_FIRST(&runner->wakes);
-
-	while (wake && (wake = TAILQ_NEXT(wake, entry)))
-		if (wake->cause == cause && strcmp(wake->domain, domain) == 0)
-			return true;
-	return false;
-}
-
-static void add_wake(
-    struct runner *runner, const char *domain, const char *cause)
-{
-	struct wake *wake;
-
-	if (is_wake_waiting(runner, domain, cause))
-		return;
-	wake = runner->nwakes < WAKES_MAX
-		   ? malloc(sizeof(*wake) + strlen(domain) + 1)
-		   : NULL;
-	if (!wake)
-		return; /* its mail comes at its own time then */
-	wake->cause = cause;
-	memcpy(wake->domain, domain, strlen(domain) + 1);
-	TAILQ_INSERT_TAIL(&runner->wakes, wake, entry);
-	runner->nwakes++;
-}
-
-void keeper_wake(struct runner *runner, const struct destination *d)
-{
-	const struct way *way = d->owned;
-
-	log_event("destination-up", "destination", d->name, NULL);
-	for (size_t i = 0; i < sizeof(wake_causes) / sizeof(*wake_causes); i++)
-		add_wake(
-		    runner, way->domain ? way->domain : "", wake_causes[i]);
-	ask_wake(runner);
-}
-
-static void on_change_done(
-    struct wire *wire, struct message *message, void *arg)
-{
-	struct runner *runner = arg;
-	struct reader r = reader_of(message->payload);
-	bool has_more;
-
-	(void)wire;
-	get_u32(&r);
-	cursor_get(&r, &runner->waking);
-	has_more = get_u8(&r);
-	if (!reader_is_done(&r) || !runner->is_waking) {
-		cut_off(runner, "malformed answer to a change");
-		return;
-	}
-	runner->is_waking = false;
-	if (!has_more)
-		drop_wake(runner);
-	ask_wake(runner);
-}
-
-static void on_failed(struct wire *wire, struct message *message, void *arg)
-{
-	struct runner *runner = arg;
-
-	(void)wire;
-	(void)message;
-	if (!runner->is_waking)
-		return;
-	runner->is_waking = false;
-	drop_wake(runner);
-	ask_wake(runner);
-}
-
-/* --- the connection
- * ----------------------------------------------------------*/
+/* --- the connection ------------------------------------------------------ */
 
 static const struct wire_rule rules[] = {
 	{ MSG_WAITING, 8192, on_waiting },
@@ -545,16 +422,14 @@ static const struct wire_rule rules[] = {
 	{ MSG_RECORDED, 0, on_recorded },
 	{ MSG_ACCEPTED, 8, on_accepted },
 	{ MSG_REFUSED, 1024, on_refused },
-	{ MSG_CHANGE_DONE, 32, on_change_done },
-	{ MSG_FAILED, 1024, on_failed },
+	{ MSG_CHANGE_DONE, 32, keeper_on_change_done },
+	{ MSG_FAILED, 1024, keeper_on_failed },
 	{ 0 },
 };
 
 static void drop_all(struct runner *runner)
 {
-	while (!TAILQ_EMPTY(&runner->wakes))
-		drop_wake(runner);
-	runner->is_waking = false;
+	keeper_drop_wakes(runner);
 	lines_forget_tasks(runner);
 	schedule_drop_all(runner->schedule, now_monotonic_ms());
 	tasks_clear(&runner->tasks);
@@ -573,7 +448,7 @@ static void lose_keeper(struct runner *runner, const char *why)
 	drop_all(runner);
 }
 
-static void cut_off(struct runner *runner, const char *why)
+void keeper_cut_off(struct runner *runner, const char *why)
 {
 	child_peer_lost(runner->child, ROLE_QUEUED);
 	lose_keeper(runner, why);
@@ -582,7 +457,7 @@ static void cut_off(struct runner *runner, const char *why)
 static void on_closed(struct wire *wire, const char *why, void *arg)
 {
 	(void)wire;
-	cut_off(arg, why);
+	keeper_cut_off(arg, why);
 }
 
 void keeper_connect(struct runner *runner, int fd)
@@ -600,6 +475,5 @@ void keeper_clear(struct runner *runner)
 {
 	wire_free(runner->keeper);
 	runner->keeper = NULL;
-	while (!TAILQ_EMPTY(&runner->wakes))
-		drop_wake(runner);
+	keeper_drop_wakes(runner);
 }
