@@ -109,8 +109,10 @@ static void check_group(const struct group *group, size_t *nsessions)
 		++*nsessions;
 	}
 	for (unsigned i = 0; i < group->nlines; i++)
-		nlines += group->lines[i].phase == LINE_STARTING ||
-			  group->lines[i].phase == LINE_BROKEN;
+		nlines += group->lines[i]->phase == LINE_STARTING ||
+			  group->lines[i]->phase == LINE_BROKEN ||
+			  group->lines[i]->phase == LINE_LEAVING ||
+			  group->lines[i]->phase == LINE_RETIRED;
 	assert_int_equal(nlines, group->nlines);
 }
 
