@@ -84,7 +84,7 @@ static void rig_kill(struct rig *r)
 }
 
 /* As after a power cut: LMDB's file is not simulated, so it goes. */
-static void rig_power_cut(struct rig *r)
+__attribute__((unused)) static void rig_power_cut(struct rig *r)
 {
 	char path[128];
 
@@ -189,7 +189,7 @@ static void rig_attempt(struct rig *r, uint64_t id, uint16_t delivery,
 	rig_commit(r);
 }
 
-static void rig_deliver(struct rig *r, uint64_t id)
+__attribute__((unused)) static void rig_deliver(struct rig *r, uint64_t id)
 {
 	rig_attempt(r, id, 0, (uint8_t[]){ RCPT_DELIVERED }, NULL, 1);
 }
