@@ -7,6 +7,7 @@
 
 #include "common/messages.h"
 #include "common/net.h"
+#include "remote/connect.h"
 #include "remote/ehlo.h"
 #include "remote/stream.h"
 #include "remote/stuff.h"
@@ -35,8 +36,9 @@ struct dialogue {
 	void *arg;
 	/* the present connection */
 	bool is_open;
-	bool is_reached;	 /* a connection was made to host */
-	const struct host *host; /* borrowed from the session */
+	bool is_reached;		 /* a connection was made to host */
+	const struct host *host;	 /* borrowed from the session */
+	struct connect_report connected; /* of the last dialogue_open */
 	char address[NET_TEXT_MAX];
 	char source[NET_TEXT_MAX];   /* our end, "" when not connected */
 	char tls_text[TLS_TEXT_MAX]; /* tls_evidence.h */
@@ -59,14 +61,15 @@ void dialogue_init(
     struct dialogue *d, const struct dialogue_waits *waits, SSL_CTX *tls);
 void dialogue_clear(struct dialogue *d);
 
-/* Connect to the host's address number `index`, read the banner, EHLO or HELO,
- * TLS as session and policy ask. 0, or with *why, and nothing is open then, -1:
- * the next address may be tried, DIALOGUE_TLS_FAILED: this one in clear,
- * DIALOGUE_TICKET_FAILED: this one without the ticket. */
+/* Connect to one of the host's addresses from number first to number last,
+ * read the banner, EHLO or HELO, TLS as session and policy ask. 0, or with
+ * *why, and nothing is open then, -1: those addresses that were tried
+ * (d->connected) will not do, DIALOGUE_TLS_FAILED: the one that was connected
+ * in clear, DIALOGUE_TICKET_FAILED: it without the ticket. */
 enum { DIALOGUE_TLS_FAILED = 1, DIALOGUE_TICKET_FAILED = 2 };
 enum { DIALOGUE_MAY_TLS = 1, DIALOGUE_MAY_RESUME = 2 };
-int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
-    unsigned how, struct outcome *why);
+int dialogue_open(struct dialogue *d, const struct host *host, unsigned first,
+    unsigned last, unsigned how, struct outcome *why);
 /* The part of it behind connect, on the stream that is open. */
 int dialogue_greet(struct dialogue *d, unsigned how, struct outcome *why);
 /* AUTH as the session asks, at the end of the greeting. 0 (also: no login is

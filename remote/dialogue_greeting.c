@@ -180,10 +180,18 @@ static void note_source(struct dialogue *d)
 		net_print_ip(&own, d->source);
 }
 
-int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
-    unsigned how, struct outcome *why)
+static void note_peer(struct dialogue *d)
 {
 	union net_address peer;
+
+	if (net_from_bytes(d->host->addresses[d->connected.used], d->host->port,
+		&peer) == 0)
+		net_print(&peer, d->address);
+}
+
+int dialogue_open(struct dialogue *d, const struct host *host, unsigned first,
+    unsigned last, unsigned how, struct outcome *why)
+{
 	int fd, status;
 
 	d->host = host;
@@ -194,13 +202,13 @@ int dialogue_open(struct dialogue *d, const struct host *host, unsigned index,
 	if (d->session->tls == TLS_NONE)
 		how &= ~(unsigned)DIALOGUE_MAY_TLS;
 	tls_link_init(&d->link, d->session, host);
-	if (net_from_bytes(host->addresses[index], host->port, &peer) < 0)
-		return outcome_temp(why, "4.4.3", "not an address");
-	net_print(&peer, d->address);
-	fd = connect_to(
-	    d->session, &peer, deadline_in_ms(d->waits->connect), why);
+	d->connected.used = first;
+	note_peer(d); /* for the state and the log, until one is reached */
+	fd = connect_host(d->session, host, first, last, d->waits->connect,
+	    &d->connected, why);
 	if (fd < 0)
 		return -1;
+	note_peer(d);
 	stream_open(&d->stream, fd);
 	d->is_open = d->is_reached = true;
 	d->connections++;

@@ -54,7 +54,48 @@ static bool has_next(const struct line *l)
 }
 
 /* For the runner's memory of hosts, and for TLSRPT. */
-static void tell_tried(struct line *l, const struct host *host, int status)
+static void tell_tried(struct line *l, const struct host_tried *tried)
+{
+	struct buf payload;
+
+	buf_init(&payload, 8192);
+	host_tried_put(&payload, tried);
+	line_tell(l, MSG_HOST_TRIED, &payload);
+}
+
+/* Addresses that could not be connected, or were slower than another. */
+static void tell_unconnected(struct line *l, const struct host *host)
+{
+	const struct connect_report *c = &l->dialogue.connected;
+
+	for (unsigned i = 0; i < host->naddresses; i++) {
+		struct host_tried tried = { .host = host->name,
+			.domain = host->policy.domain,
+			.policy = host->policy.kind,
+			.is_shadow = host->policy.is_shadow };
+		union net_address address;
+		char text[NET_TEXT_MAX];
+
+		if ((c->results[i] != CONNECT_FAILED &&
+			c->results[i] != CONNECT_SLOW) ||
+		    net_from_bytes(host->addresses[i], host->port, &address) <
+			0)
+			continue;
+		net_print(&address, text);
+		tried.address = span_of(text);
+		if (c->results[i] == CONNECT_FAILED)
+			tried.outcome = c->why[i];
+		else
+			outcome_temp(&tried.outcome, "4.4.1",
+			    "slower than another address");
+		log_detail("address-passed-over", "line", l->options->name,
+		    "host", log_escape(host->name), "peer", text, "why",
+		    tried.outcome.detail, NULL);
+		tell_tried(l, &tried);
+	}
+}
+
+static void tell_connected(struct line *l, const struct host *host, int status)
 {
 	const struct dialogue *d = &l->dialogue;
 	struct host_tried tried = { .host = host->name,
@@ -64,14 +105,12 @@ static void tell_tried(struct line *l, const struct host *host, int status)
 		.policy = host->policy.kind,
 		.tls = tls_link_result(&d->link),
 		.is_shadow = host->policy.is_shadow };
-	struct buf payload;
 
 	outcome_ok(&tried.outcome);
 	if (status != 0)
 		tried.outcome = l->why;
-	buf_init(&payload, 8192);
-	host_tried_put(&payload, &tried);
-	line_tell(l, MSG_HOST_TRIED, &payload);
+	if (d->is_reached)
+		tell_tried(l, &tried);
 }
 
 /* data: empty: what there is is to be forgotten. */
@@ -97,17 +136,43 @@ static void pass_ticket(struct line *l, const struct host *host)
 	buf_clear(&data);
 }
 
+/* What comes after the address that is used: those not yet tried, then those
+ * that were only slower; what failed is left out. */
+static void reorder(struct line *l, const struct connect_report *c)
+{
+	struct host *host = &l->session.hosts[l->host_at];
+	static const uint8_t order[] = { CONNECT_DONE, CONNECT_UNTRIED,
+		CONNECT_SLOW };
+	struct span kept[ADDRESSES_MAX];
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < sizeof(order); k++)
+		for (unsigned i = l->address_at; i < host->naddresses; i++)
+			if (c->results[i] == order[k])
+				kept[n++] = host->addresses[i];
+	memcpy(host->addresses + l->address_at, kept, n * sizeof(kept[0]));
+	host->naddresses = (uint8_t)(l->address_at + n);
+}
+
 /* Once with all we have, then without what did not work. */
 static int open_address(struct line *l, const struct host *host)
 {
 	unsigned how = DIALOGUE_MAY_TLS | DIALOGUE_MAY_RESUME;
+	unsigned last = host->naddresses - 1u;
 	struct dialogue *d = &l->dialogue;
 
 	for (;;) {
 		int status =
-		    dialogue_open(d, host, l->address_at, how, &l->why);
+		    dialogue_open(d, host, l->address_at, last, how, &l->why);
 
-		tell_tried(l, host, status);
+		tell_unconnected(l, host);
+		tell_connected(l, host, status);
+		if (!d->is_reached) {
+			l->address_at = last;
+			return -1;
+		}
+		reorder(l, &d->connected);
+		last = l->address_at;
 		if (status == DIALOGUE_TICKET_FAILED) {
 			tell_ticket(l, host, (struct span){ 0 });
 			how &= ~(unsigned)DIALOGUE_MAY_RESUME;
