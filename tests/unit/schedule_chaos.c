@@ -47,8 +47,39 @@ static void set_unusable(struct world *w, bool is_unusable)
 	schedule_set_usable(w->s, !is_unusable);
 }
 
+/* Another configuration: other counts of lines, some destinations elsewhere.*/
+static void reload(struct world *w, bool with_fewer_lines)
+{
+	unsigned lines = w->shape->lines, count;
+
+	w->has_fewer_lines = with_fewer_lines;
+	schedule_renew(w->s);
+	for (unsigned g = 0; g < w->shape->groups; g++) {
+		count = with_fewer_lines ? 1 + (unsigned)rnd(w, lines) : lines;
+		assert_int_equal(schedule_add_group(w->s, group_name(g), count,
+				     w->shape->per_connection),
+		    g);
+	}
+	intake_sweep_now(&w->in);
+	for (unsigned n = 0; n < 4; n++) {
+		unsigned number = (unsigned)rnd(w, w->shape->domains);
+		struct destination *d;
+		char name[24];
+		bool is_new;
+
+		snprintf(name, sizeof(name), "d%u", number);
+		d = schedule_destination(w->s, name, w->shape->limit, &is_new);
+		d->owned = w;
+		w->domains[number].not_before = 0;
+		schedule_destination_moved(w->s, d);
+	}
+}
+
 static void all_on(struct world *w)
 {
+	if (w->has_fewer_lines)
+		reload(w, false);
+
 	if (w->is_off)
 		set_off(w, false);
 	for (unsigned g = 0; g < w->shape->groups; g++)
@@ -168,7 +199,7 @@ static void chaos(struct world *w)
 		all_on(w);
 		return;
 	}
-	w->disturbed_by = (unsigned)rnd(w, 9);
+	w->disturbed_by = (unsigned)rnd(w, 11);
 	switch (w->disturbed_by) {
 	case 0:
 		set_off(w, true);
@@ -195,6 +226,10 @@ static void chaos(struct world *w)
 		break;
 	case 7:
 		nudge(w);
+		break;
+	case 8:
+	case 9:
+		reload(w, w->disturbed_by == 8);
 		break;
 	default:
 		change_some(w);

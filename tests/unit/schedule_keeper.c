@@ -90,6 +90,7 @@ static void check_late(struct world *w, const struct mail *m)
 	uint64_t quiet = w->disturbed_at ? w->disturbed_at + QUIET_MS : 0;
 
 	if ((d->nature != GOOD && d->nature != GREY) || w->is_unusable ||
+	    w->has_fewer_lines ||
 	    (w->shape->lone_every && !is_lone(w, (unsigned)(m - w->mail))))
 		return;
 	if (since < quiet)
@@ -215,7 +216,7 @@ static void keeper_outcome(struct world *w, const struct event *e)
 	to_runner(w, R_RECORDED)->mail = e->mail;
 }
 
-static void tell(struct world *w, struct mail *m, struct rcpt *r, uint8_t kind)
+static void tell(struct mail *m, struct rcpt *r, uint8_t kind)
 {
 	if (kind == REPORT_NONE || r->report != kind)
 		return;
@@ -224,9 +225,6 @@ static void tell(struct world *w, struct mail *m, struct rcpt *r, uint8_t kind)
 	if (kind == REPORT_DELAYED) {
 		r->told_delayed++;
 		m->is_warned = true;
-		/* has it come due meanwhile, it is read with all the rest */
-		if (m->open_ms < w->now + SWEEP_MS)
-			m->open_ms = w->now + SWEEP_MS;
 		return;
 	}
 	assert_int_equal(kind, REPORT_FAILED);
@@ -249,8 +247,7 @@ static void keeper_report(struct world *w, const struct event *e)
 		bool was_done = m->state == M_DONE;
 
 		for (unsigned k = 0; k < m->n; k++)
-			tell(w, m, &m->r[k],
-			    e->a >> 4 * (i * RCPTS_MAX + k) & 15);
+			tell(m, &m->r[k], e->a >> 4 * (i * RCPTS_MAX + k) & 15);
 		if (m->claim == CLAIM_REPORT + 1)
 			m->claim = 0;
 		if (!has_report(m))

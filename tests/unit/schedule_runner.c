@@ -244,6 +244,19 @@ static void end_session(struct world *w, struct line *line)
 	line_work(w, l);
 }
 
+/* After a reload, or its group has fewer lines now. */
+static void close_line(struct world *w, struct line *line)
+{
+	struct model_line *l = line->peer;
+
+	assert_int_equal(line->phase, LINE_LEAVING);
+	assert_int_equal(l->njobs, 0);
+	assert_int_equal(l->domain, -1);
+	l->incarnation++;
+	l->nclaims = 0;
+	schedule_line_closed(w->s, line);
+}
+
 static void decide(struct world *w, const struct decision *x)
 {
 	struct event *e;
@@ -278,6 +291,9 @@ static void decide(struct world *w, const struct decision *x)
 		break;
 	case DECIDE_END:
 		end_session(w, x->line);
+		break;
+	case DECIDE_CLOSE:
+		close_line(w, x->line);
 		break;
 	case DECIDE_WAKE:
 		wake(w, (unsigned)atoi(x->destination->name + 1));

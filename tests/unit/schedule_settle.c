@@ -160,7 +160,8 @@ static void line_died_with(struct world *w, unsigned i, struct delivery *d)
 static void give_back(struct world *w, unsigned i, bool ends_session)
 {
 	to_keeper(w, K_UNCLAIM)->mail = i;
-	schedule_put_back(w->s, w->now, known(w, i), ends_session);
+	if (!schedule_put_back(w->s, w->now, known(w, i), ends_session))
+		intake_sweep_soon(&w->in, utc(w));
 }
 
 /* A suspended host has answered: all that waits for it may go. */

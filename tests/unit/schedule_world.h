@@ -168,6 +168,7 @@ struct world {
 	unsigned next_mail, done, disturbed_by;
 	uint64_t window, chaos_at;
 	bool is_more_told, is_off, is_group_off[GROUPS_MAX], is_unusable;
+	bool has_fewer_lines;
 	/* for the bounds and the summary */
 	uint64_t steps, events, decisions, wakes, idle_wakes, idle_streak;
 	uint64_t queries, attempts, sheds, refusals, reports, uncertain, early;
