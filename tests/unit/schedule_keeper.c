@@ -216,7 +216,7 @@ static void keeper_outcome(struct world *w, const struct event *e)
 	to_runner(w, R_RECORDED)->mail = e->mail;
 }
 
-static void tell(struct mail *m, struct rcpt *r, uint8_t kind)
+static void tell(struct world *w, struct mail *m, struct rcpt *r, uint8_t kind)
 {
 	if (kind == REPORT_NONE || r->report != kind)
 		return;
@@ -225,6 +225,9 @@ static void tell(struct mail *m, struct rcpt *r, uint8_t kind)
 	if (kind == REPORT_DELAYED) {
 		r->told_delayed++;
 		m->is_warned = true;
+		/* has it come due meanwhile, it is read with all the rest */
+		if (m->open_ms < w->now + SWEEP_MS)
+			m->open_ms = w->now + SWEEP_MS;
 		return;
 	}
 	assert_int_equal(kind, REPORT_FAILED);
@@ -247,7 +250,8 @@ static void keeper_report(struct world *w, const struct event *e)
 		bool was_done = m->state == M_DONE;
 
 		for (unsigned k = 0; k < m->n; k++)
-			tell(m, &m->r[k], e->a >> 4 * (i * RCPTS_MAX + k) & 15);
+			tell(w, m, &m->r[k],
+			    e->a >> 4 * (i * RCPTS_MAX + k) & 15);
 		if (m->claim == CLAIM_REPORT + 1)
 			m->claim = 0;
 		if (!has_report(m))
