@@ -178,6 +178,14 @@ enum reply_action {
 	REPLY_RELAY = 5,   /* the rest of its tries go by the rule's relay */
 };
 enum { REPLY_RULE_BUILTIN = 0x8000 };
+/* What a reply answered. */
+enum reply_stage {
+	REPLY_TO_NOTHING = 0, /* or the reason says so itself: "banner: 554" */
+	REPLY_TO_MAIL = 1,
+	REPLY_TO_RCPT = 2,
+	REPLY_TO_DATA = 3,
+	REPLY_TO_CONTENT = 4,
+};
 
 /* result: what a line says of one job. */
 struct rcpt_outcome {
@@ -190,6 +198,7 @@ struct rcpt_outcome {
 	uint32_t after_s;  /* RETRY, SUSPEND: how long; 0: by retry settings */
 	uint16_t rule;	   /* 1 + its number in the configuration, above
 			    * REPLY_RULE_BUILTIN a built-in one; 0: none */
+	uint8_t stage;	   /* enum reply_stage */
 };
 struct result {
 	struct span host;    /* name, "" when none was reached */

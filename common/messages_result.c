@@ -24,6 +24,7 @@ void result_put(struct buf *b, const struct result *x)
 		put_u8(b, o->action);
 		put_u32(b, o->after_s);
 		put_u16(b, o->rule);
+		put_u8(b, o->stage);
 	}
 }
 
@@ -37,7 +38,9 @@ static void get_rcpt_outcome(struct reader *r, struct rcpt_outcome *o)
 	o->action = get_u8(r);
 	o->after_s = get_u32(r);
 	o->rule = get_u16(r);
-	if (o->result > RCPT_UNCERTAIN || o->action > REPLY_RELAY)
+	o->stage = get_u8(r);
+	if (o->result > RCPT_UNCERTAIN || o->action > REPLY_RELAY ||
+	    o->stage > REPLY_TO_CONTENT)
 		r->bad = true;
 }
 
@@ -53,7 +56,7 @@ int result_get(struct reader *r, struct result *x)
 	x->took_ms = get_u32(r);
 	x->peer_has_dsn = get_bool(r);
 	n = get_u16(r);
-	to = get_array(r, n, 20, sizeof(*to));
+	to = get_array(r, n, 21, sizeof(*to));
 	x->recipients = to;
 	for (size_t i = 0; to && i < n; i++) {
 		get_rcpt_outcome(r, &to[i]);

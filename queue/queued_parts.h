@@ -198,6 +198,10 @@ void control_on_change(struct wire *wire, struct message *message, void *arg);
 void control_answer_change(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
 
+/* The history (queued_history.c). */
+void history_on_transcript(
+    struct wire *wire, struct message *message, void *arg);
+
 /* Group commit (queued_group.c). group_add: false without memory: then nothing
  * can be promised, though the change may still be staged. */
 bool group_add(struct keeper *keeper, const struct request *request);

@@ -292,5 +292,6 @@ const struct wire_rule runner_rules[] = {
 	{ MSG_SUBMIT_DATA, DATA_CHUNK_MAX, submit_on_data },
 	{ MSG_SUBMIT_END, 8, submit_on_end },
 	{ MSG_SUBMIT_ABORT, 0, submit_on_abort },
+	{ MSG_TRANSCRIPT, TRANSCRIPT_MAX + 4096, history_on_transcript },
 	{ 0 },
 };

@@ -37,14 +37,21 @@ void dialogue_clear(struct dialogue *d)
 	reply_clear(&d->reply);
 }
 
-void dialogue_log(const struct dialogue *d, const char *event, struct span text)
+void dialogue_log(
+    const struct dialogue *d, enum talk_kind kind, struct span text)
 {
+	static const char *const events[] = { [TALK_COMMAND] = "smtp-command",
+		[TALK_REPLY] = "smtp-reply",
+		[TALK_TLS] = "smtp-tls" };
+
+	if (d->talk)
+		talk_note(d->talk, kind, text);
 	if (!d->session->is_detailed)
 		return;
 	while (text.n > 0 &&
 	       (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
 		text.n--;
-	log_detail(event, "peer", d->address, "text",
+	log_detail(events[kind], "peer", d->address, "text",
 	    log_text("%.*s", (int)(text.n < 1000 ? text.n : 1000),
 		text.n ? text.p : ""),
 	    NULL);
@@ -53,13 +60,11 @@ void dialogue_log(const struct dialogue *d, const char *event, struct span text)
 /* Challenges are no one's business; a reply might repeat the secret. */
 static void log_reply(const struct dialogue *d, struct span text)
 {
-	if (!d->session->is_detailed)
-		return;
 	if (d->shown && d->reply.code == 334)
 		text = SPAN_LITERAL("334 ****");
 	else if (login_is_in(&d->session->login, text))
 		text = SPAN_LITERAL("**** (it repeats the secret)");
-	dialogue_log(d, "smtp-reply", text);
+	dialogue_log(d, TALK_REPLY, text);
 }
 
 static int step_failed(
@@ -108,7 +113,7 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
 	}
 	if (command) {
 		dialogue_log(
-		    d, "smtp-command", span_of(d->shown ? d->shown : command));
+		    d, TALK_COMMAND, span_of(d->shown ? d->shown : command));
 		buf_puts(stream_out(&d->stream), command);
 		buf_puts(stream_out(&d->stream), "\r\n");
 	}
@@ -145,7 +150,7 @@ void dialogue_quit(struct dialogue *d)
 	struct outcome why;
 
 	if (d->is_open && !d->is_closing && !d->is_broken) {
-		dialogue_log(d, "smtp-command", SPAN_LITERAL("QUIT"));
+		dialogue_log(d, TALK_COMMAND, SPAN_LITERAL("QUIT"));
 		buf_puts(stream_out(&d->stream), "QUIT\r\n");
 		(void)stream_push(&d->stream, &why);
 	}

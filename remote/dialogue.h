@@ -11,6 +11,7 @@
 #include "remote/ehlo.h"
 #include "remote/stream.h"
 #include "remote/stuff.h"
+#include "remote/talk.h"
 #include "remote/tls_client.h"
 #include "remote/transaction.h"
 
@@ -32,6 +33,8 @@ struct dialogue {
 	const struct session *session;
 	const struct dialogue_waits *waits;
 	SSL_CTX *tls;
+	const struct replyrules *rules;	 /* or NULL: replies as they are */
+	struct talk *talk;		 /* or NULL: where words are kept */
 	void (*on_connected)(void *arg); /* or NULL: before the banner */
 	void *arg;
 	/* the present connection */
@@ -89,9 +92,10 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
  * Always -1. */
 int dialogue_refused(const struct dialogue *d, const char *step, bool may_fail,
     struct outcome *why);
-/* At the detailed level: one command or reply. */
+/* One command, reply or other event of the connection: kept for the transcript,
+ * at the detailed level logged. */
 void dialogue_log(
-    const struct dialogue *d, const char *event, struct span text);
+    const struct dialogue *d, enum talk_kind kind, struct span text);
 
 /* Whether the server can take the message, converted where it must be. 0, or
  * -1 with *why. */

@@ -82,7 +82,7 @@ static int start_tls(struct dialogue *d, unsigned how, struct outcome *why)
 		return link->has_ticket ? DIALOGUE_TICKET_FAILED : -1;
 	}
 	tls_evidence_print(&d->stream, link, d->tls_text, sizeof(d->tls_text));
-	dialogue_log(d, "smtp-tls", span_of(d->tls_text));
+	dialogue_log(d, TALK_TLS, span_of(d->tls_text));
 	if (link->demand.is_shadow && link->shadow.result != TLS_RESULT_OK)
 		log_event("tls-would-fail", "peer", d->address, "policy",
 		    tls_policy_word(d->host->policy.kind), "why",

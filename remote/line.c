@@ -118,6 +118,7 @@ void line_done(struct transaction *t, void *arg)
 
 	if (has_delivered(t))
 		l->report.messages++;
+	line_talk_done(l, t);
 	send_result(l, t);
 	transaction_clear(t);
 	t->next = l->spare;
@@ -252,6 +253,7 @@ static void rest(struct line *l)
 	if (wire_has_next(l->runner) || poll(&p, 1, REST_MS) != 0)
 		return;
 	line_free_spare(l);
+	talk_clear(&l->talk);
 	free(l->session_text);
 	l->session_text = NULL;
 	wire_trim(l->runner);
@@ -273,6 +275,7 @@ static void begin_session(struct line *l)
 	outcome_ok(&l->report.outcome);
 	l->host_at = 0;
 	l->address_at = l->tries = 0;
+	l->is_ruled = l->is_suspended = false;
 	l->dialogue.session = &l->session;
 	l->dialogue.is_stepwise = l->session.is_stepwise;
 	l->dialogue.is_reached = false;
@@ -308,6 +311,7 @@ static void clear(struct line *l)
 	while ((t = backlog_take(&l->waiting)) != NULL)
 		transaction_free(t);
 	line_free_spare(l);
+	talk_clear(&l->talk);
 	dialogue_clear(&l->dialogue);
 	session_free(&l->session);
 	free(l->session_text);
@@ -330,6 +334,9 @@ int line_run(int fd, const struct line_options *options)
 	backlog_init(&l.waiting);
 	dialogue_init(&l.dialogue,
 	    options->waits ? options->waits : &dialogue_waits, options->tls);
+	talk_init(&l.talk);
+	l.dialogue.talk = &l.talk;
+	l.dialogue.rules = options->rules;
 	l.dialogue.on_connected = on_connected;
 	l.dialogue.arg = &l;
 	pipeline_init(&l.pipeline, &l.dialogue, &l.waiting, line_done, &l);

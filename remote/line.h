@@ -9,6 +9,7 @@ struct line_options {
 	const char *name; /* "default/3" */
 	SSL_CTX *tls;	  /* shared; NULL: no TLS can be had */
 	const struct dialogue_waits *waits; /* NULL: the RFC's */
+	const struct replyrules *rules;	    /* shared; NULL: none */
 };
 
 /* Serve the runner at fd (taken over) until it closes. Returns the exit

@@ -4,7 +4,7 @@
  * What keeps a dialogue from opening (no connection, 4xx or 5xx banner or EHLO,
  * TLS wanted and not had) and 421 anywhere go on to the next address. A server
  * that took messages and then closed may be asked again. Verdicts on a message
- * never come here.
+ * come here only when a reply rule sends it to the next host.
  */
 #include "remote/line_parts.h"
 
@@ -162,9 +162,15 @@ static int open_address(struct line *l, const struct host *host)
 	struct dialogue *d = &l->dialogue;
 
 	for (;;) {
-		int status =
-		    dialogue_open(d, host, l->address_at, last, how, &l->why);
+		int status;
 
+		line_talk_begin(l);
+		status =
+		    dialogue_open(d, host, l->address_at, last, how, &l->why);
+		if (status != 0) {
+			line_talk_undone(l, &l->waiting);
+			line_talk_end(l, &l->why);
+		}
 		tell_unconnected(l, host);
 		tell_connected(l, host, status);
 		if (!d->is_reached) {
@@ -187,6 +193,22 @@ static int open_address(struct line *l, const struct host *host)
 	}
 }
 
+/* A rule may have the last word on what the server said before the first
+ * message: then no other is asked. */
+static bool is_final(const struct line *l)
+{
+	struct span reason = span_of(l->why.detail);
+	struct span reply = replyrule_text(reason);
+	struct reply_verdict verdict;
+
+	if (reply.n == reason.n || l->dialogue.is_login_refused ||
+	    !l->waiting.first)
+		return false;
+	verdict = pipeline_find_rule(&l->dialogue, l->waiting.first, reply);
+	return verdict.action != REPLY_AS_IS &&
+	       verdict.action != REPLY_NEXT_HOST;
+}
+
 static int try_address(struct line *l, const struct host *host)
 {
 	struct dialogue *d = &l->dialogue;
@@ -198,6 +220,7 @@ static int try_address(struct line *l, const struct host *host)
 		pass_ticket(l, host);
 		l->report.is_login_refused = false;
 		pipeline_start(&l->pipeline);
+		l->pipeline.has_next = has_next(l);
 		line_set_state(l, LINE_SENDING);
 		return 0;
 	}
@@ -206,7 +229,8 @@ static int try_address(struct line *l, const struct host *host)
 	    d->address, "why", l->why.detail, NULL);
 	l->report.is_login_refused = d->is_login_refused;
 	l->address_at++;
-	if (d->is_login_spent)
+	l->is_ruled = is_final(l);
+	if (d->is_login_spent || l->is_ruled)
 		l->host_at = l->session.nhosts;
 	return -1;
 }
@@ -229,6 +253,25 @@ int line_open(struct line *l)
 	return -1;
 }
 
+static void go_on(struct line *l)
+{
+	l->address_at++;
+	if (!l->pipeline.is_suspended)
+		return;
+	l->is_suspended = true;
+	l->host_at = l->session.nhosts;
+}
+
+void line_move_on(struct line *l)
+{
+	l->why = l->pipeline.why;
+	line_talk_undone(l, &l->pipeline.flight);
+	(void)pipeline_break(&l->pipeline);
+	dialogue_quit(&l->dialogue);
+	line_talk_end(l, NULL);
+	go_on(l);
+}
+
 void line_lost(struct line *l)
 {
 	struct dialogue *d = &l->dialogue;
@@ -237,6 +280,7 @@ void line_lost(struct line *l)
 	bool is_closing = d->is_closing;
 	bool was_idle = pipeline_is_empty(&l->pipeline);
 
+	line_talk_undone(l, &l->pipeline.flight);
 	if (pipeline_break(&l->pipeline)) {
 		d->is_stepwise = true;
 		l->report.must_be_stepwise = true;
@@ -245,6 +289,11 @@ void line_lost(struct line *l)
 	log_detail("connection-lost", "line", l->options->name, "peer",
 	    d->address, "why", l->why.detail, NULL);
 	dialogue_close(d);
+	line_talk_end(l, was_idle ? NULL : &l->why);
+	if (l->pipeline.is_leaving || l->pipeline.is_suspended) {
+		go_on(l);
+		return;
+	}
 	if (is_working)
 		l->tries = 0;
 	if (is_closing && !was_idle)

@@ -28,6 +28,15 @@ struct line {
 	unsigned address_at, tries;
 	uint64_t trying_ms; /* since when without success */
 	uint64_t idle_ms;   /* since when nothing was to be done */
+	/* a reply rule ended the session */
+	bool is_ruled;	   /* what refused the connection is a verdict */
+	bool is_suspended; /* no more mail for this destination now */
+	struct talk talk;  /* the present connection's words */
+	uint64_t ill[TRANSCRIPT_MESSAGES_MAX]; /* not delivered by it */
+	unsigned nill;
+	uint64_t ill_at;    /* talk.noted when the first of them was */
+	unsigned tokens;    /* transcripts that may be sent now */
+	uint64_t tokens_ms; /* when the last was added */
 };
 
 /* line.c: the runner's side */
@@ -42,6 +51,15 @@ void line_set_state(struct line *l, enum line_state state);
 void line_done(struct transaction *t, void *arg);
 void line_free_spare(struct line *l);
 
+/* line_talk.c: a transcript of what did not go well, for the runner. */
+void line_talk_begin(struct line *l);
+/* What came of a job on the present connection. */
+void line_talk_done(struct line *l, const struct transaction *t);
+/* These were not done with when it ended. */
+void line_talk_undone(struct line *l, const struct backlog *jobs);
+/* The connection is over. why: it went badly; NULL: orderly. */
+void line_talk_end(struct line *l, const struct outcome *why);
+
 /* line_session.c: serve the session to its end, send MSG_SESSION_DONE. */
 void line_serve(struct line *l);
 
@@ -52,5 +70,7 @@ int line_open(struct line *l);
 /* The connection is over, for l->pipeline.why: sort out what was begun, decide
  * where to go next. */
 void line_lost(struct line *l);
+/* A reply rule sends what is left to the next address, or nowhere. */
+void line_move_on(struct line *l);
 
 #endif

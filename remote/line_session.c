@@ -5,12 +5,56 @@
 #include <errno.h>
 #include <poll.h>
 
+/* A server's word before the first message, which a rule says is to be taken
+ * for what it says of this one. False: it says nothing. */
+static bool refuse_ruled(struct line *l, struct transaction *t)
+{
+	struct span reason = span_of(l->why.detail);
+	struct span reply = replyrule_text(reason);
+	struct refusal refusal = {
+		.result = RCPT_DEFERRED, .status = l->why.status, .text = reason
+	};
+	uint64_t code;
+
+	refusal.verdict = pipeline_find_rule(&l->dialogue, t, reply);
+	if (refusal.verdict.action == REPLY_AS_IS ||
+	    refusal.verdict.action == REPLY_NEXT_HOST || l->is_suspended ||
+	    span_to_u64((struct span){ reply.p, 3 }, 599, &code) < 0)
+		return false;
+	l->is_suspended = refusal.verdict.action == REPLY_SUSPEND;
+	refusal.code = (uint16_t)code;
+	transaction_refuse(t, EVERY_RCPT, &refusal);
+	return true;
+}
+
+/* By a rule: what it says is said of each job, and a destination that only
+ * bounces or sends elsewhere is not down. */
+static void give_up_ruled(struct line *l)
+{
+	struct transaction *t = l->waiting.first;
+	struct span reply = replyrule_text(span_of(l->why.detail));
+	uint8_t action = pipeline_find_rule(&l->dialogue, t, reply).action;
+
+	while ((t = backlog_take(&l->waiting)) != NULL) {
+		if (!refuse_ruled(l, t))
+			transaction_decide_why(t, RCPT_UNTOUCHED, &l->why);
+		line_done(t, l);
+	}
+	if (action != REPLY_BOUNCE && action != REPLY_RELAY)
+		l->report.outcome = l->why;
+}
+
 /* No server: the job that was to be next has been tried, the others not. */
 static void give_up(struct line *l)
 {
-	enum rcpt_result result = RCPT_DEFERRED;
+	enum rcpt_result result =
+	    l->is_suspended ? RCPT_UNTOUCHED : RCPT_DEFERRED;
 	struct transaction *t;
 
+	if (l->is_ruled) {
+		give_up_ruled(l);
+		return;
+	}
 	while ((t = backlog_take(&l->waiting)) != NULL) {
 		transaction_decide_why(t, result, &l->why);
 		line_done(t, l);
@@ -18,7 +62,7 @@ static void give_up(struct line *l)
 	}
 	l->report.outcome = l->why;
 	/* No connection, or none that was welcome; but for TLS. */
-	if (strncmp(l->why.status, "4.7.", 4) != 0)
+	if (strncmp(l->why.status, "4.7.", 4) != 0 && !l->is_suspended)
 		l->report.is_overloaded = true;
 }
 
@@ -60,6 +104,7 @@ static void on_server(struct line *l)
 static void leave(struct line *l)
 {
 	dialogue_quit(&l->dialogue);
+	line_talk_end(l, NULL);
 	l->tries = 0;
 }
 
@@ -107,6 +152,10 @@ static bool advance(struct line *l)
 		line_lost(l);
 		return false;
 	}
+	if (pipeline_wants_to_leave(&l->pipeline)) {
+		line_move_on(l);
+		return false;
+	}
 	if (l->waiting.first && pipeline_is_used_up(&l->pipeline) &&
 	    pipeline_is_empty(&l->pipeline)) {
 		leave(l);
@@ -139,4 +188,5 @@ void line_serve(struct line *l)
 	if (l->dialogue.is_open)
 		line_set_state(l, LINE_CLOSING);
 	dialogue_quit(&l->dialogue);
+	line_talk_end(l, NULL);
 }

@@ -23,6 +23,11 @@ void pipeline_start(struct pipeline *p)
 	p->since_ms = p->write_ms = now_monotonic_ms();
 }
 
+bool pipeline_wants_to_leave(const struct pipeline *p)
+{
+	return p->is_leaving && p->nawaited == 0 && !p->current;
+}
+
 bool pipeline_is_empty(const struct pipeline *p)
 {
 	return p->flight.count == 0 && p->nawaited == 0;
@@ -175,7 +180,7 @@ static int take_replies(struct pipeline *p)
 				     : outcome_temp(
 					   &p->why, "4.5.0", "reply too long");
 		}
-		dialogue_log(p->d, "smtp-reply",
+		dialogue_log(p->d, TALK_REPLY,
 		    (struct span){ stream_input(s).p, (size_t)n });
 		stream_take(s, (size_t)n);
 		if (take_reply(p, now_ms) < 0)

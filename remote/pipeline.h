@@ -65,6 +65,10 @@ struct pipeline {
 	bool is_bad;	  /* it answered what was not asked, or nonsense */
 	bool is_bdat_bad; /* CHUNKING was offered and BDAT refused */
 	struct outcome why;
+	/* by a reply rule */
+	bool has_next;	   /* given: there is another address to ask */
+	bool is_leaving;   /* begin no more messages here */
+	bool is_suspended; /* nor anywhere else in this session */
 };
 
 void pipeline_init(struct pipeline *p, struct dialogue *d,
@@ -79,6 +83,8 @@ int pipeline_send(struct pipeline *p);
 /* Read and apply the replies at hand. 0, or -1 with p->why: the end. */
 int pipeline_receive(struct pipeline *p);
 
+/* A reply rule sends what is left elsewhere, and all replies are in. */
+bool pipeline_wants_to_leave(const struct pipeline *p);
 bool pipeline_is_empty(const struct pipeline *p); /* nothing begun */
 /* As many messages begun as the session allows on one connection. */
 bool pipeline_is_used_up(const struct pipeline *p);
@@ -96,6 +102,9 @@ bool pipeline_break(struct pipeline *p);
 /* Between pipeline*.c. Apply one reply to the command it answers. 0, or -1 with
  * p->why. (pipeline_reply.c) */
 int pipeline_apply(struct pipeline *p, const struct awaited *a);
+/* What the reply rules make of a server's words about this message. */
+struct reply_verdict pipeline_find_rule(
+    const struct dialogue *d, const struct transaction *t, struct span text);
 /* The wait for the first awaited reply begins now. (pipeline.c) */
 void pipeline_note_head(struct pipeline *p, uint64_t now_ms);
 /* Hand over what is done at the front of flight. */

@@ -23,41 +23,109 @@ static enum rcpt_result result_of(const struct reply *r, enum await kind)
 	return RCPT_FAILED;
 }
 
-/* The refusal decides all recipients, or the one. */
+struct reply_verdict pipeline_find_rule(
+    const struct dialogue *d, const struct transaction *t, struct span text)
+{
+	struct reply_verdict verdict = { 0 };
+	struct buf domain;
+
+	if (!d->rules)
+		return verdict;
+	buf_init(&domain, ADDRESS_MAX);
+	transaction_domain(t, &domain);
+	verdict = replyrules_find(d->rules, text, buf_span(&domain));
+	buf_clear(&domain);
+	return verdict;
+}
+
+static enum reply_stage stage_of(uint8_t kind)
+{
+	static const enum reply_stage stages[] = { [AWAIT_RSET] =
+						       REPLY_TO_NOTHING,
+		[AWAIT_MAIL] = REPLY_TO_MAIL,
+		[AWAIT_RCPT] = REPLY_TO_RCPT,
+		[AWAIT_DATA] = REPLY_TO_DATA,
+		[AWAIT_CONTENT] = REPLY_TO_CONTENT };
+
+	return stages[kind];
+}
+
+/* No more messages are begun here. */
+static void leave(struct pipeline *p, const struct reply_verdict *verdict)
+{
+	if (!p->is_leaving)
+		dialogue_refused(p->d, "by a reply rule", false, &p->why);
+	p->is_leaving = true;
+	p->is_suspended |= verdict->action == REPLY_SUSPEND;
+}
+
+/* What a rule makes of the refusal, for all recipients or the one. */
+static void refuse_by(struct pipeline *p, const struct awaited *a,
+    struct refusal *refusal, int rcpt)
+{
+	const struct reply_verdict *verdict = &refusal->verdict;
+
+	if (refusal->result == RCPT_DEFERRED && refusal->code >= 500 &&
+	    verdict->action == REPLY_AS_IS)
+		refusal->status = "4.5.3";
+	if (verdict->action == REPLY_NEXT_HOST && p->has_next)
+		transaction_pass(a->t, rcpt);
+	else
+		transaction_refuse(a->t, rcpt, refusal);
+	if ((verdict->action == REPLY_NEXT_HOST && p->has_next) ||
+	    verdict->action == REPLY_SUSPEND)
+		leave(p, verdict);
+}
+
 static void refuse(struct pipeline *p, const struct awaited *a)
 {
 	const struct reply *r = &p->d->reply;
-	enum rcpt_result result = result_of(r, a->kind);
-	const char *status = r->status;
+	struct refusal refusal = { .result = result_of(r, a->kind),
+		.code = r->code,
+		.status = r->status,
+		.stage = stage_of(a->kind) };
 	struct buf text;
 
-	if (result == RCPT_DEFERRED && r->code >= 500)
-		status = "4.5.3";
 	buf_init(&text, REPLY_MAX);
 	reply_print(r, &text);
-	if (a->kind == AWAIT_RCPT)
-		transaction_decide_rcpt(
-		    a->t, a->rcpt, result, r->code, status, buf_span(&text));
-	else
-		transaction_decide_all(
-		    a->t, result, r->code, status, buf_span(&text));
+	refusal.text = buf_span(&text);
+	refusal.verdict = pipeline_find_rule(p->d, a->t, refusal.text);
+	refuse_by(p, a, &refusal, a->kind == AWAIT_RCPT ? a->rcpt : EVERY_RCPT);
 	buf_clear(&text);
 }
 
-/* 421: nothing is decided here, the next host is asked. */
-static void note_closing(
-    struct pipeline *p, struct transaction *t, enum await kind)
+/* 421: nothing is decided here, the next host is asked; unless a rule says
+ * what to do with the message. */
+static void note_closing(struct pipeline *p, const struct awaited *a)
 {
+	struct reply_verdict verdict = { 0 };
+	struct buf text;
+
 	p->d->is_closing = true;
 	dialogue_refused(p->d, "the server closes", false, &p->why);
-	if (t && kind == AWAIT_MAIL)
-		t->is_mail_refused = true;
+	if (!a->t)
+		return;
+	if (a->kind == AWAIT_MAIL)
+		a->t->is_mail_refused = true;
+	buf_init(&text, REPLY_MAX);
+	reply_print(&p->d->reply, &text);
+	verdict = pipeline_find_rule(p->d, a->t, buf_span(&text));
+	if (verdict.action != REPLY_AS_IS &&
+	    verdict.action != REPLY_NEXT_HOST) {
+		struct refusal refusal = { RCPT_DEFERRED, 421,
+			p->d->reply.status, buf_span(&text), stage_of(a->kind),
+			verdict };
+
+		transaction_refuse(a->t, EVERY_RCPT, &refusal);
+		p->is_suspended |= verdict.action == REPLY_SUSPEND;
+	}
+	buf_clear(&text);
 }
 
-static int apply_reset(struct pipeline *p)
+static int apply_reset(struct pipeline *p, const struct awaited *a)
 {
 	if (p->d->reply.code == 421)
-		note_closing(p, NULL, AWAIT_RSET);
+		note_closing(p, a);
 	else if (p->d->reply.code / 100 != 2)
 		return bad_reply(p, "RSET");
 	return 0;
@@ -141,10 +209,10 @@ int pipeline_apply(struct pipeline *p, const struct awaited *a)
 	int status = 0;
 
 	if (!a->t)
-		return apply_reset(p);
+		return apply_reset(p, a);
 	a->t->nawaited--;
 	if (p->d->reply.code == 421)
-		note_closing(p, a->t, a->kind);
+		note_closing(p, a);
 	else if (a->kind == AWAIT_MAIL)
 		status = apply_mail(p, a);
 	else if (a->kind == AWAIT_RCPT)
@@ -176,7 +244,8 @@ static bool is_uncertain(const struct pipeline *p, const struct transaction *t)
 {
 	return t->is_put && t->end > 0 && t->end <= p->d->stream.sent &&
 	       !t->is_mail_refused && !transaction_is_decided(t) &&
-	       !p->d->is_closing && !p->is_bdat_bad;
+	       !transaction_is_passed(t) && !p->d->is_closing &&
+	       !p->is_bdat_bad;
 }
 
 static void decide_uncertain(struct pipeline *p, struct transaction *t)
@@ -185,7 +254,7 @@ static void decide_uncertain(struct pipeline *p, struct transaction *t)
 
 	outcome_temp(
 	    &why, "4.4.2", "sent whole, no final reply: %s", p->why.detail);
-	transaction_decide_why(t, RCPT_UNCERTAIN, &why);
+	transaction_decide_uncertain(t, &why);
 }
 
 /* The message that the server was at: after some losses it may be the cause.*/
@@ -205,7 +274,8 @@ static bool sort_out(struct pipeline *p, struct backlog *again)
 		if (is_uncertain(p, t)) {
 			decide_uncertain(p, t);
 			uncertain++;
-		} else if (is_first && !transaction_is_decided(t)) {
+		} else if (is_first && !transaction_is_decided(t) &&
+			   !transaction_is_passed(t)) {
 			note_loss(p, t);
 		}
 		is_first = false;

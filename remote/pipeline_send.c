@@ -34,9 +34,8 @@ static void expect(struct pipeline *p, enum await kind, size_t rcpt)
 /* The text behind `before` is the command just put. */
 static void log_command(struct pipeline *p, size_t before)
 {
-	if (p->d->session->is_detailed)
-		dialogue_log(p->d, "smtp-command",
-		    span_from(buf_span(&p->d->stream.out), before));
+	dialogue_log(
+	    p->d, TALK_COMMAND, span_from(buf_span(&p->d->stream.out), before));
 }
 
 static void put_command(struct pipeline *p, const char *command)
@@ -114,7 +113,8 @@ static bool step_mail(struct pipeline *p)
 {
 	struct transaction *t;
 
-	if (!p->waiting->first || pipeline_is_used_up(p) || !window_has_room(p))
+	if (!p->waiting->first || p->is_leaving || pipeline_is_used_up(p) ||
+	    !window_has_room(p))
 		return false;
 	if (p->needs_reset && !p->is_ahead) {
 		put_reset(p);
@@ -263,6 +263,8 @@ static bool step_content(struct pipeline *p)
 	last->end = t->end;
 	if (more > 0)
 		return true;
+	if (p->d->talk)
+		talk_note_octets(p->d->talk, fit_bytes(t));
 	p->must_drain = !p->is_ahead;
 	end_message(p);
 	return true;

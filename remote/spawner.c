@@ -27,6 +27,7 @@ struct spawner {
 	struct child *child;
 	struct castore *store;
 	SSL_CTX *tls;
+	struct replyrules *rules;
 	struct wire *runner;
 	unsigned nrunners; /* so far */
 	struct offspring *lines;
@@ -45,7 +46,9 @@ static void become_line(
 	struct sandbox sandbox = { .program = "outpost-remote line",
 		.allows = SANDBOX_CONNECT };
 	char name[GROUP_MAX + 24];
-	struct line_options options = { .name = name, .tls = s->tls };
+	struct line_options options = {
+		.name = name, .tls = s->tls, .rules = s->rules
+	};
 	sigset_t none;
 
 	log_tell_fatal(NULL, NULL); /* its socket is closed here */
@@ -244,8 +247,8 @@ static void load_store(struct spawner *s, const struct conf *conf)
 	if (!s->store)
 		fatal(EXIT_TRY_LATER, "no memory for CA certificates");
 	if (castore_count(s->store) == 0)
-		log_warn("no-ca-certificates", "why",
-		    castore_problem(s->store), "then",
+		log_warn("no-ca-certificates", "why", castore_problem(s->store),
+		    "then",
 		    "tls = \"verify\" and MTA-STS will defer: install "
 		    "ca-certificates, or name a bundle in tls { ca-file }",
 		    NULL);
@@ -255,12 +258,25 @@ static void load_store(struct spawner *s, const struct conf *conf)
 	malloc_trim(0);
 }
 
+/* Once for all lines, which share it. */
+static void load_rules(struct spawner *s, const struct conf *conf)
+{
+	struct outcome why;
+	struct replyrules *fresh = replyrules_new(conf, &why);
+
+	if (!fresh)
+		fatal(EXIT_TRY_LATER, "reply rules: %s", why.detail);
+	replyrules_free(s->rules);
+	s->rules = fresh;
+}
+
 static void open_all(struct child *child, struct sandbox *sandbox)
 {
 	(void)sandbox;
 	child->state = &spawner;
 	spawner.child = child;
 	load_store(&spawner, child->conf);
+	load_rules(&spawner, child->conf);
 	spawner.tls = tls_client_new(spawner.store);
 	if (!spawner.tls)
 		fatal(EXIT_TRY_LATER, "OpenSSL cannot be set up");
@@ -275,6 +291,7 @@ static void on_reload(struct child *child, struct conf *fresh)
 {
 	struct spawner *s = child->state;
 
+	load_rules(s, fresh);
 	if (!castore_is_outdated(s->store, fresh->tls.ca_file))
 		return;
 	log_event("ca-certificates-changed", "then", "starting anew", NULL);
@@ -321,6 +338,7 @@ int spawner_main(int argc, char **argv)
 	wire_free(spawner.runner);
 	SSL_CTX_free(spawner.tls);
 	castore_free(spawner.store);
+	replyrules_free(spawner.rules);
 	free(spawner.lines);
 	return status;
 }

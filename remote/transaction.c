@@ -1,6 +1,7 @@
 /* One job on its way. */
 #include "remote/transaction.h"
 
+#include "common/address.h"
 #include "common/utf8.h"
 #include "common/wire.h"
 
@@ -126,7 +127,7 @@ static int make_rcpts(struct transaction *t)
 	}
 	memset(t->rcpts, 0, n * sizeof(*t->rcpts));
 	t->nopen = (unsigned)n;
-	t->ntaken = 0;
+	t->ntaken = t->npassed = 0;
 	return 0;
 }
 
@@ -199,10 +200,10 @@ int transaction_fill(struct transaction *t, struct message *message)
 void transaction_restart(struct transaction *t)
 {
 	for (size_t i = 0; i < t->job.nrecipients; i++)
-		if (t->rcpts[i].stage == RCPT_TAKEN)
+		if (t->rcpts[i].stage != RCPT_DECIDED)
 			t->rcpts[i].stage = RCPT_OPEN;
 	t->nopen += t->ntaken;
-	t->ntaken = 0;
+	t->ntaken = t->npassed = 0;
 	t->nawaited = 0;
 	t->is_put = t->is_mail_refused = t->has_go_ahead = false;
 	t->end = 0;
@@ -243,6 +244,8 @@ static void decide(struct transaction *t, size_t i, const struct rcpt_state *as)
 		t->ntaken--;
 	else
 		t->nopen--;
+	if (rcpt->stage == RCPT_PASSED)
+		t->npassed--;
 	*rcpt = *as;
 }
 
@@ -287,6 +290,71 @@ void transaction_decide_all(struct transaction *t, enum rcpt_result result,
 		decide(t, i, &s);
 }
 
+/* --- refusals --------------------------------------------------------------*/
+
+static bool is_meant(const struct transaction *t, size_t i, int rcpt)
+{
+	return (rcpt == EVERY_RCPT || (size_t)rcpt == i) &&
+	       t->rcpts[i].stage != RCPT_DECIDED;
+}
+
+void transaction_refuse(
+    struct transaction *t, int rcpt, const struct refusal *r)
+{
+	struct rcpt_state s =
+	    state_of(t, r->result, r->code, r->status, r->text);
+
+	s.action = r->verdict.action;
+	s.after_s = r->verdict.after_s;
+	s.rule = r->verdict.rule;
+	s.reply_stage = (uint8_t)r->stage;
+	for (size_t i = 0; i < t->job.nrecipients; i++)
+		if (is_meant(t, i, rcpt))
+			decide(t, i, &s);
+}
+
+void transaction_pass(struct transaction *t, int rcpt)
+{
+	for (size_t i = 0; i < t->job.nrecipients; i++) {
+		struct rcpt_state *s = &t->rcpts[i];
+
+		if (!is_meant(t, i, rcpt) || s->stage == RCPT_PASSED)
+			continue;
+		if (s->stage == RCPT_TAKEN) {
+			t->ntaken--;
+			t->nopen++;
+		}
+		s->stage = RCPT_PASSED;
+		t->npassed++;
+	}
+}
+
+bool transaction_is_passed(const struct transaction *t)
+{
+	return t->npassed > 0 && t->npassed == t->nopen + t->ntaken;
+}
+
+void transaction_decide_uncertain(
+    struct transaction *t, const struct outcome *why)
+{
+	struct rcpt_state s =
+	    state_of(t, RCPT_UNCERTAIN, 0, why->status, span_of(why->detail));
+
+	for (size_t i = 0; i < t->job.nrecipients; i++)
+		if (t->rcpts[i].stage != RCPT_PASSED)
+			decide(t, i, &s);
+}
+
+void transaction_domain(const struct transaction *t, struct buf *out)
+{
+	struct span address = t->job.recipients[0].address;
+	struct address parsed;
+
+	if (address_parse(address, &parsed, NULL) < 0 ||
+	    address_domain_key(&parsed, out, NULL) < 0)
+		buf_reset(out);
+}
+
 void transaction_decide_why(
     struct transaction *t, enum rcpt_result result, const struct outcome *why)
 {
@@ -303,6 +371,10 @@ void transaction_outcomes(
 			.index = t->job.recipients[i].index,
 			.result = s->result,
 			.code = s->code,
+			.action = s->action,
+			.after_s = s->after_s,
+			.rule = s->rule,
+			.stage = s->reply_stage,
 			.reply = { t->texts.data + s->text_at, s->text_bytes },
 		};
 		memcpy(to[i].status, s->status, sizeof(s->status));

@@ -8,15 +8,25 @@
 
 #include "common/messages.h"
 #include "common/reply.h"
+#include "common/replyrule.h"
 #include "common/wire.h"
 #include "remote/fit.h"
 
 #include <sys/types.h>
 
-enum rcpt_stage { RCPT_OPEN = 0, RCPT_TAKEN = 1, RCPT_DECIDED = 2 };
+enum rcpt_stage {
+	RCPT_OPEN = 0,
+	RCPT_TAKEN = 1,
+	RCPT_DECIDED = 2,
+	RCPT_PASSED = 3, /* refused here, to be tried at the next host: open
+			  * again on the next connection */
+};
 
 struct rcpt_state {
-	uint8_t stage, result; /* enum rcpt_stage, enum rcpt_result */
+	uint8_t stage, result;	     /* enum rcpt_stage, enum rcpt_result */
+	uint8_t action, reply_stage; /* as in struct rcpt_outcome */
+	uint16_t rule;
+	uint32_t after_s;
 	uint16_t code, text_bytes;
 	uint32_t text_at; /* in texts */
 	char status[12];
@@ -35,9 +45,9 @@ struct transaction {
 	struct rcpt_state *rcpts;
 	size_t rcpts_cap;
 	struct buf texts;
-	unsigned nopen, ntaken;
-	uint64_t began_ms; /* 0: not begun */
-	unsigned losses;   /* connections that ended under it */
+	unsigned nopen, ntaken, npassed; /* passed ones are open too */
+	uint64_t began_ms;		 /* 0: not begun */
+	unsigned losses;		 /* connections that ended under it */
 	/* on the present connection */
 	unsigned nawaited; /* replies asked for */
 	bool is_put;	   /* all of it is in the stream */
@@ -80,6 +90,28 @@ void transaction_decide_taken(struct transaction *t, enum rcpt_result result,
 /* The same of all that are not decided. */
 void transaction_decide_all(struct transaction *t, enum rcpt_result result,
     uint16_t code, const char *status, struct span text);
+/* The same by a server's refusal, with what a reply rule says of it. rcpt:
+ * index, or EVERY_RCPT. */
+struct refusal {
+	enum rcpt_result result;
+	uint16_t code;
+	const char *status;
+	struct span text;
+	enum reply_stage stage;
+	struct reply_verdict verdict;
+};
+enum { EVERY_RCPT = -1 };
+void transaction_refuse(
+    struct transaction *t, int rcpt, const struct refusal *refusal);
+/* Not decided: refused here, and the next host is to be asked. */
+void transaction_pass(struct transaction *t, int rcpt);
+/* All that is not decided has been passed on: nothing is expected here. */
+bool transaction_is_passed(const struct transaction *t);
+/* The recipients' domain in A-labels, for reply rules. */
+void transaction_domain(const struct transaction *t, struct buf *out);
+/* What was not passed on may have been delivered. */
+void transaction_decide_uncertain(
+    struct transaction *t, const struct outcome *why);
 void transaction_decide_why(
     struct transaction *t, enum rcpt_result result, const struct outcome *why);
 

@@ -279,6 +279,9 @@ struct drive {
 	char ticket[TICKET_MAX]; /* the last */
 	size_t ticket_bytes;
 	unsigned ntickets;
+	struct transcript transcript; /* the last */
+	char *transcript_text;
+	unsigned ntranscripts;
 };
 
 static const struct wire_rule runner_rules[] = {
@@ -287,6 +290,7 @@ static const struct wire_rule runner_rules[] = {
 	{ MSG_LINE_STATE, 1000, NULL },
 	{ MSG_HOST_TRIED, 8192, NULL },
 	{ MSG_TICKET, TICKET_MAX + 1024, NULL },
+	{ MSG_TRANSCRIPT, TRANSCRIPT_MAX + 4096, NULL },
 	{ 0 },
 };
 
@@ -333,6 +337,8 @@ static inline void drive_serve(struct drive *d, const char *const *script)
 /* What lines verify with; before the first of them. */
 static const struct castore *drive_store;
 static SSL_CTX *drive_tls;
+/* What lines make of replies. */
+static const struct replyrules *drive_rules;
 
 /* Speak to the line at fd. */
 static inline void drive_attach(struct drive *d, int fd)
@@ -351,7 +357,7 @@ static inline void drive_line(struct drive *d)
 	d->line = fork();
 	if (d->line == 0) {
 		struct line_options options = { "test/1", drive_tls,
-			&quick_waits };
+			&quick_waits, drive_rules };
 
 		close(fds[0]);
 		alarm(LIMIT_S);
@@ -482,6 +488,18 @@ static inline void drive_on_ticket(struct drive *d, struct span payload)
 	d->ntickets++;
 }
 
+static inline void drive_on_transcript(struct drive *d, struct span payload)
+{
+	struct reader r;
+
+	free(d->transcript_text);
+	d->transcript_text = span_dup(payload);
+	r = reader_of((struct span){ d->transcript_text, payload.n });
+	transcript_get(&r, &d->transcript);
+	assert_true(reader_is_done(&r));
+	d->ntranscripts++;
+}
+
 /* What goes with a session is noted. */
 static inline bool drive_note(struct drive *d, const struct message *message)
 {
@@ -491,6 +509,8 @@ static inline bool drive_note(struct drive *d, const struct message *message)
 		drive_on_tried(d, message->payload);
 	else if (message->type == MSG_TICKET)
 		drive_on_ticket(d, message->payload);
+	else if (message->type == MSG_TRANSCRIPT)
+		drive_on_transcript(d, message->payload);
 	else
 		return false;
 	return true;
@@ -571,6 +591,7 @@ static inline void drive_finish(struct drive *d)
 	for (int i = 0; i < 16; i++)
 		free(d->tried_text[i]);
 	result_free(&d->result);
+	free(d->transcript_text);
 	free(d->text);
 }
 
