@@ -74,15 +74,15 @@ static void use_clear(struct dialogue *d, const char *why)
 static int start_tls(struct dialogue *d, unsigned how, struct outcome *why)
 {
 	struct tls_link *link = &d->link;
+	int status = tls_client_start(&d->stream, d->tls, link,
+	    how & DIALOGUE_MAY_RESUME, deadline_in_ms(d->waits->tls), why);
 
-	if (tls_client_start(&d->stream, d->tls, link,
-		how & DIALOGUE_MAY_RESUME, deadline_in_ms(d->waits->tls),
-		why) < 0) {
+	tls_evidence_print(&d->stream, link, d->tls_text, sizeof(d->tls_text));
+	if (status < 0) {
 		d->is_broken = true;
 		return link->has_ticket ? DIALOGUE_TICKET_FAILED : -1;
 	}
-	tls_evidence_print(&d->stream, link, d->tls_text, sizeof(d->tls_text));
-	dialogue_log(d, TALK_TLS, span_of(d->tls_text));
+	dialogue_log(d, "smtp-tls", span_of(d->tls_text));
 	if (link->demand.is_shadow && link->shadow.result != TLS_RESULT_OK)
 		log_event("tls-would-fail", "peer", d->address, "policy",
 		    tls_policy_word(d->host->policy.kind), "why",
@@ -98,13 +98,14 @@ static int lack_tls(struct dialogue *d, const char *status, const char *what,
 	struct buf text;
 
 	tls_link_lacks(&d->link);
-	use_clear(d, what);
-	if (!d->link.demand.is_required)
+	if (!d->link.demand.is_required) {
+		use_clear(d, what);
 		return 0;
+	}
 	snprintf(code, sizeof(code), "%s", status); /* may be that of why */
 	buf_init(&text, sizeof(why->detail) + 200);
 	buf_puts(&text, what);
-	tls_demand_explain(&d->link.demand, d->host, &text);
+	tls_demand_explain(&d->link.demand, d->host, false, &text);
 	outcome_temp(why, code, "%s", buf_text(&text));
 	buf_clear(&text);
 	return -1;

@@ -36,6 +36,8 @@ static int verify(X509_STORE_CTX *context, void *arg)
 	STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(context);
 
 	(void)arg;
+	X509_free(l->peer);
+	l->peer = leaf && X509_up_ref(leaf) == 1 ? leaf : NULL;
 	tls_verdict_accept(&l->verdict, TLS_VERIFIED_NO);
 	tls_verdict_accept(&l->shadow, TLS_VERIFIED_NO);
 	if (d->check == TLS_CHECK_PKIX)
@@ -105,6 +107,7 @@ void tls_link_init(
 
 void tls_link_clear(struct tls_link *l)
 {
+	X509_free(l->peer);
 	SSL_SESSION_free(l->fresh);
 	*l = (struct tls_link){ 0 };
 }
@@ -199,10 +202,16 @@ static int failed(struct outcome *why, int error, int saved)
 {
 	unsigned long code = ERR_get_error();
 
+	int reason = ERR_GET_REASON(code);
+
 	ERR_clear_error();
 	if (code)
-		return outcome_temp(why, "4.7.5", "TLS handshake: %s",
-		    ERR_reason_error_string(code));
+		return outcome_temp(why, "4.7.5", "TLS handshake: %s%s",
+		    ERR_reason_error_string(code),
+		    reason == SSL_R_UNSUPPORTED_PROTOCOL ||
+			    reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION
+			? " (the server lacks TLS 1.2)"
+			: "");
 	return outcome_temp(why, "4.7.5", "TLS handshake: %s",
 	    saved && error == SSL_ERROR_SYSCALL ? strerror(saved)
 						: "closed by the server");
@@ -238,16 +247,18 @@ static int handshake(
 static int explain(struct tls_link *l, struct outcome *why)
 {
 	struct tls_verdict *v = &l->verdict;
+	bool is_certificate =
+	    v->result != TLS_RESULT_NOT_TRIED && v->result != TLS_RESULT_OK;
 	struct buf text;
 
-	if (v->result == TLS_RESULT_NOT_TRIED || v->result == TLS_RESULT_OK)
+	if (!is_certificate)
 		tls_verdict_set(
 		    v, TLS_RESULT_VALIDATION_FAILURE, "%s", why->detail);
 	else
 		l->has_ticket = false;
 	buf_init(&text, sizeof(why->detail) + 200);
 	buf_puts(&text, v->why.detail);
-	tls_demand_explain(&l->demand, l->host, &text);
+	tls_demand_explain(&l->demand, l->host, is_certificate, &text);
 	outcome_temp(why, "4.7.5", "%s", buf_text(&text));
 	buf_clear(&text);
 	return -1;
@@ -258,6 +269,8 @@ static int explain(struct tls_link *l, struct outcome *why)
 static void settle(const struct stream *s, struct tls_link *l)
 {
 	l->is_resumed = SSL_session_reused(s->ssl) == 1;
+	if (!l->peer)
+		l->peer = SSL_get1_peer_certificate(s->ssl);
 	if (l->is_resumed) {
 		bool is_asked = l->demand.check != TLS_CHECK_NONE;
 

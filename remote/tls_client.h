@@ -23,7 +23,8 @@ struct tls_link {
 	bool has_ticket; /* one was offered; after a failure: it may be why */
 	bool is_resumed;
 	struct tls_proof proof; /* of the ticket, then of this connection */
-	SSL_SESSION *fresh;	/* to be resumed later, or NULL */
+	X509 *peer; /* the server's certificate, or NULL; also a refused one */
+	SSL_SESSION *fresh; /* to be resumed later, or NULL */
 };
 void tls_link_init(
     struct tls_link *l, const struct session *session, const struct host *host);

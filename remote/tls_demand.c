@@ -63,8 +63,8 @@ const char *tls_demand_word(const struct tls_demand *d)
 	return levels[d->level < 4 ? d->level : TLS_VERIFY];
 }
 
-void tls_demand_explain(
-    const struct tls_demand *d, const struct host *host, struct buf *out)
+void tls_demand_explain(const struct tls_demand *d, const struct host *host,
+    bool is_certificate, struct buf *out)
 {
 	struct span domain = host->policy.domain;
 
@@ -77,8 +77,9 @@ void tls_demand_explain(
 		buf_printf(out, "; the TLSA records of %.*s ask for it (DANE)",
 		    (int)domain.n, domain.p);
 	else if (d->level == TLS_VERIFY)
-		buf_puts(out, "; tls = \"verify\" asks for it, \"require\" "
-			      "would send without this check");
+		buf_printf(out, "; tls = \"verify\" asks for it, %s",
+		    is_certificate ? "\"require\" would send without this check"
+				   : "\"may\" would send in clear");
 	else if (d->level == TLS_REQUIRE)
 		buf_puts(out, "; tls = \"require\" asks for it, \"may\" would "
 			      "send in clear");

@@ -24,9 +24,10 @@ void tls_demand_blind(struct tls_demand *d);
 /* "may", "require", "verify"; "dane", "dane-blind", "sts". */
 const char *tls_demand_word(const struct tls_demand *d);
 const char *tls_policy_word(uint8_t kind);
-/* Who asks for it, in words for a reason: "; tls = \"require\" ..." */
-void tls_demand_explain(
-    const struct tls_demand *d, const struct host *host, struct buf *out);
+/* Who asks for it, in words for a reason: "; tls = \"require\" ...".
+ * is_certificate: TLS was had, but for the certificate. */
+void tls_demand_explain(const struct tls_demand *d, const struct host *host,
+    bool is_certificate, struct buf *out);
 
 enum tls_verified {
 	TLS_VERIFIED_NO = 0,

@@ -54,24 +54,27 @@ static void put_shadow(const struct tls_link *l, struct buf *out)
 void tls_evidence_print(
     const struct stream *s, const struct tls_link *l, char *text, size_t size)
 {
-	X509 *peer = SSL_get1_peer_certificate(s->ssl);
 	struct buf out;
 
+	text[0] = '\0';
+	if (!s->ssl || !l->peer)
+		return;
 	buf_init(&out, EVIDENCE_MAX);
 	buf_printf(&out, "%s %s policy=%s", SSL_get_version(s->ssl),
 	    SSL_get_cipher_name(s->ssl), tls_demand_word(&l->demand));
 	put_shadow(l, &out);
 	buf_printf(
 	    &out, " verified=%s", tls_verified_word(l->verdict.verified));
-	if (peer)
-		put_certificate(peer, l, &out);
+	if (l->verdict.result != TLS_RESULT_OK)
+		buf_printf(
+		    &out, " failed=%s", tls_result_name(l->verdict.result));
+	put_certificate(l->peer, l, &out);
 	if (l->is_resumed)
 		buf_puts(&out, " resumed=yes");
 	if (l->demand.policy != TLS_POLICY_NONE || l->demand.is_shadow)
 		put_answers(l->host->policy.evidence, &out);
 	snprintf(text, size, "%s", buf_text(&out));
 	buf_clear(&out);
-	X509_free(peer);
 }
 
 void tls_evidence_clear_text(const char *reason, char *text, size_t size)
