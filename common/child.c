@@ -225,6 +225,16 @@ static void on_log(struct wire *wire, struct message *message, void *arg)
 	life->is_log_given = true;
 }
 
+static void on_secret(struct wire *wire, struct message *message, void *arg)
+{
+	struct life *life = arg;
+
+	(void)wire;
+	if (life->is_confined && life->program->on_secret)
+		life->program->on_secret(&life->child, message);
+	explicit_bzero((char *)message->payload.p, message->payload.n);
+}
+
 static void on_log_level(struct wire *wire, struct message *message, void *arg)
 {
 	struct reader r = reader_of(message->payload);
@@ -269,6 +279,8 @@ static const struct wire_rule rules[] = {
 	{ MSG_OUTBOUND, 1024, on_outbound },
 	{ MSG_LOG_LEVEL, 1, on_log_level },
 	{ MSG_LOG, DATE_ZONE_BYTES, on_log },
+	{ MSG_SECRET, RELAY_SECRET_MAX, on_secret },
+	{ MSG_TOKEN, RELAY_SECRET_MAX, on_secret },
 	{ 0 },
 };
 

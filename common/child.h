@@ -37,6 +37,8 @@ struct child_program {
 	/* All has been sent; afterwards READY is reported. */
 	void (*on_run)(struct child *child);
 	void (*on_outbound)(struct child *child, bool on, struct span scope);
+	/* MSG_SECRET or MSG_TOKEN; the span is wiped afterwards. */
+	void (*on_secret)(struct child *child, const struct message *message);
 	/* The new configuration; NULL hook: the program is restarted instead.*/
 	void (*on_reload)(struct child *child, struct conf *fresh);
 	/* Finish what is in hand and call loop_stop, within grace_ms. */

@@ -224,6 +224,63 @@ static void check_listens(struct check *c)
 	}
 }
 
+static bool is_mechanism(const char *name)
+{
+	static const char *const names[] = { "EXTERNAL", "SCRAM-SHA-256-PLUS",
+		"SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
+		"OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (span_is_equal_nocase(span_of(name), span_of(names[i])))
+			return true;
+	return false;
+}
+
+static void check_mechanisms(
+    struct check *c, const struct conf_relay *r, size_t section)
+{
+	for (size_t i = 0; i < r->mechanisms.count; i++)
+		if (!is_mechanism(r->mechanisms.items[i]))
+			conf_problem(c->reading,
+			    conf_at_setting(c->reading, section, "mechanisms"),
+			    "mechanisms: %s is not allowed; EXTERNAL, "
+			    "SCRAM-SHA-256-PLUS, SCRAM-SHA-256, "
+			    "SCRAM-SHA-1-PLUS, SCRAM-SHA-1, CRAM-MD5, "
+			    "OAUTHBEARER, XOAUTH2, PLAIN or LOGIN",
+			    r->mechanisms.items[i]);
+	if (r->mechanisms.count > 0 && !r->user && !r->certificate)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "mechanisms"),
+		    "mechanisms: needs user or certificate in this block");
+}
+
+/* At most one secret, and a name to go with it. */
+static void check_login(
+    struct check *c, const struct conf_relay *r, size_t section)
+{
+	const char *name = r->password_file ? "password-file" : "token-command";
+
+	if (!r->user && (r->password_file || r->token_command.count > 0))
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, name),
+		    "%s: needs user in this block", name);
+	if (r->password_file && r->token_command.count > 0)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "token-command"),
+		    "token-command: either this or password-file, not both");
+	if (r->token_command.count > 0 && r->token_command.items[0][0] != '/')
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "token-command"),
+		    "token-command: %s is not allowed; the whole path of a "
+		    "program, then its arguments",
+		    r->token_command.items[0]);
+	if (r->key && !r->certificate)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "key"),
+		    "key: needs certificate in this block");
+	check_mechanisms(c, r, section);
+}
+
 static void check_relays_and_lines(struct check *c)
 {
 	size_t section = 0;
@@ -236,6 +293,7 @@ static void check_relays_and_lines(struct check *c)
 			conf_problem(c->reading,
 			    c->reading->sections[section].at,
 			    "relay: needs servers = { \"...\" }");
+		check_login(c, &c->conf->relays[i], section);
 	}
 	section = 0;
 	for (size_t i = 0; i < c->conf->nlines; i++) {

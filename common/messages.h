@@ -111,6 +111,11 @@ enum message_type {
 	/* supervisor -> child, before MSG_CONFIG and at every reload */
 	MSG_LOG = 130, /* u8 is_syslog, u8 enum log_level, zone (date_zone_put);
 			* fd: where lines go; none: to standard error */
+	/* supervisor -> runner: a relay's login; nobody else gets these */
+	MSG_SECRET, /* relay_secret, after MSG_CONFIG: one for each relay */
+	MSG_TOKEN,  /* relay_secret: what its token-command printed */
+	/* runner -> supervisor */
+	MSG_WANT_TOKEN, /* span relay: answered by MSG_TOKEN */
 };
 
 enum listener_kind {

@@ -187,6 +187,25 @@ static void get_login(struct reader *r, struct login *l)
 	l->may_be_clear = get_bool(r);
 }
 
+void relay_secret_put(struct buf *b, const struct relay_secret *s)
+{
+	put_span(b, s->relay);
+	put_span(b, s->secret);
+	put_span(b, s->certificate);
+	put_span(b, s->key);
+	outcome_put(b, &s->outcome);
+}
+
+void relay_secret_get(struct reader *r, struct relay_secret *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->relay = get_line(r, ADDRESS_MAX);
+	s->secret = get_bytes(r, CREDENTIAL_MAX);
+	s->certificate = get_bytes(r, CREDENTIAL_MAX);
+	s->key = get_bytes(r, CREDENTIAL_MAX);
+	outcome_get(r, &s->outcome);
+}
+
 void session_put(struct buf *b, const struct session *s)
 {
 	put_span(b, s->destination);

@@ -103,6 +103,17 @@ struct login {
 	bool may_be_clear; /* also without TLS: the relay says tls = none */
 };
 
+/* What the files of a relay's login hold, on the way to the runner. */
+struct relay_secret {
+	struct span relay;
+	struct span secret; /* password or token */
+	struct span certificate, key;
+	struct outcome outcome; /* OK, or why it cannot be had */
+};
+enum { RELAY_SECRET_MAX = 3 * CREDENTIAL_MAX + 2048 };
+void relay_secret_put(struct buf *b, const struct relay_secret *s);
+void relay_secret_get(struct reader *r, struct relay_secret *s);
+
 struct session {
 	struct span destination; /* for the log and the process title */
 	struct span localname;

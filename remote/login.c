@@ -1,8 +1,7 @@
-/* The login at a relay: choice of mechanisms, certificate, channel binding. */
+/* The login at a relay: choice of mechanisms, channel binding, secrecy. */
 #include "remote/login.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <string.h>
 
@@ -94,71 +93,6 @@ void login_bind(SSL *ssl, struct sasl_binding *binding)
 	if (ssl && !bind_exporter(ssl, binding))
 		bind_end_point(ssl, binding);
 	ERR_clear_error();
-}
-
-/* --- certificate ---------------------------------------------------------- */
-
-/* An encrypted key is not asked for on a terminal. */
-static int no_passphrase(char *to, int size, int is_writing, void *arg)
-{
-	(void)to;
-	(void)size;
-	(void)is_writing;
-	(void)arg;
-	return -1;
-}
-
-static int use_chain(SSL *ssl, BIO *in)
-{
-	X509 *certificate = PEM_read_bio_X509(in, NULL, no_passphrase, NULL);
-	int ok = certificate ? SSL_use_certificate(ssl, certificate) : 0;
-
-	X509_free(certificate);
-	while (ok == 1 && (certificate = PEM_read_bio_X509(
-			       in, NULL, no_passphrase, NULL))) {
-		ok = (int)SSL_add1_chain_cert(ssl, certificate);
-		X509_free(certificate);
-	}
-	return ok;
-}
-
-static int use_key(SSL *ssl, BIO *in)
-{
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL);
-	int ok = key ? SSL_use_PrivateKey(ssl, key) : 0;
-
-	EVP_PKEY_free(key);
-	return ok;
-}
-
-static int with_pem(struct span pem, SSL *ssl, int (*use)(SSL *ssl, BIO *in))
-{
-	BIO *in = BIO_new_mem_buf(pem.n ? pem.p : "", (int)pem.n);
-	int ok = in ? use(ssl, in) : 0;
-
-	BIO_free(in);
-	return ok;
-}
-
-int login_use_certificate(
-    SSL *ssl, const struct login *login, struct outcome *why)
-{
-	int status = 0;
-
-	if (login->certificate.n == 0)
-		return 0;
-	if (with_pem(login->certificate, ssl, use_chain) != 1)
-		status = outcome_temp(why, "4.7.0",
-		    "the relay's certificate file is not a certificate in PEM; "
-		    "correct it, then: outpost reload");
-	else if (with_pem(login->key, ssl, use_key) != 1)
-		status = outcome_temp(why, "4.7.0",
-		    "the relay's key file is not the key of its certificate, "
-		    "in "
-		    "PEM and without passphrase; correct it, then: outpost "
-		    "reload");
-	ERR_clear_error();
-	return status;
 }
 
 /* --- secrecy -------------------------------------------------------------- */

@@ -22,11 +22,6 @@ bool login_may_bind(
  * nothing to give. */
 void login_bind(SSL *ssl, struct sasl_binding *binding);
 
-/* Give TLS the client's certificate, before the handshake. Without one: 0 and
- * nothing is done. -1 with *why (4.7.0): not PEM, or the key is another. */
-int login_use_certificate(
-    SSL *ssl, const struct login *login, struct outcome *why);
-
 /* Whether text has the secret in it, as it is or in base64: it is not to be
  * shown then. */
 bool login_is_in(const struct login *login, struct span text);

@@ -139,6 +139,21 @@ static bool can_read_all(const struct conf *conf)
 	return true;
 }
 
+/* Only who starts Outpost can read them all. */
+static bool check_secrets(const struct conf *conf)
+{
+	struct outcome why;
+
+	if (secrets_check(conf, &why) == 0)
+		return true;
+	if (geteuid() != 0 && strstr(why.detail, strerror(EACCES))) {
+		fprintf(stderr, "outpost: not checked: %s\n", why.detail);
+		return true;
+	}
+	fprintf(stderr, "outpost: %s\n", why.detail);
+	return false;
+}
+
 /* Keys are often for root alone; the rest of the file can be checked. */
 static bool check_certificates(const struct conf *conf)
 {
@@ -174,7 +189,7 @@ int front_check(struct front *f, int argc, char **argv)
 	}
 	if (front_load(f) < 0)
 		return EXIT_CONF;
-	if (!check_certificates(f->conf))
+	if (!check_certificates(f->conf) || !check_secrets(f->conf))
 		return EXIT_CONF;
 	if (prints)
 		print_settings(f->conf);

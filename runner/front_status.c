@@ -91,6 +91,21 @@ static void print_schedule(const json_t *object)
 	    (long long)lines, (long long)sites, (long long)down);
 }
 
+static void print_logins(const json_t *object)
+{
+	const json_t *all = json_object_get(object, "logins_refused");
+	const json_t *login;
+	size_t i;
+
+	json_array_foreach(all, i, login)
+	{
+		const char *why = "";
+
+		json_unpack((json_t *)login, "{s:s}", "why", &why);
+		printf("relay suspended  %s\n", log_escape(span_of(why)));
+	}
+}
+
 struct status {
 	const struct front *front;
 	json_t *runner; /* what it says of itself; NULL: nothing */
@@ -125,6 +140,7 @@ static void on_status_line(struct message *message, void *arg)
 		print_outbound(object);
 		print_log(object);
 		print_schedule(object);
+		print_logins(object);
 	}
 	json_decref(object);
 }

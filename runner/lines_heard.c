@@ -80,8 +80,7 @@ static void on_session_done(
 	if (report.outcome.verdict != VERDICT_OK)
 		log_detail("session-failed", "line", p->name, "status",
 		    report.outcome.status, "why", report.outcome.detail, NULL);
-	schedule_session_done(p->runner->schedule, now_monotonic_ms(), p->line,
-	    &report.outcome, report.is_overloaded);
+	login_session_done(p->runner, p->line, &report);
 }
 
 static void on_line_state(struct wire *wire, struct message *message, void *arg)

@@ -112,8 +112,15 @@ void line_session(
 		.messages = (uint16_t)group->messages_per_connection,
 		.is_stepwise = way->is_stepwise,
 		.is_detailed = log_get_level() == LOG_LEVEL_DETAILED,
+		.is_relay = way->servers != NULL,
 	};
+	struct outcome why;
 
+	if (login_session(runner, d, &session, &why) < 0) {
+		schedule_login_refused(
+		    runner->schedule, now_monotonic_ms(), line, &why);
+		return;
+	}
 	session.nbinds = bind_addresses(group, addresses, session.binds);
 	if (way_hosts(way, &session.hosts, &session.nhosts) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for a session");
@@ -125,5 +132,7 @@ void line_session(
 	session_put(&runner->scratch, &session);
 	wire_send(line_peer_of(line)->wire, MSG_SESSION, line->session,
 	    buf_span(&runner->scratch));
+	if (session.login.secret.n > 0)
+		explicit_bzero(runner->scratch.data, runner->scratch.len);
 	free(session.hosts);
 }

@@ -127,6 +127,8 @@ static int use_relay(const struct conf *conf, const char *name,
 	route->relay = relay;
 	if (relay->tls >= 0)
 		route->tls = (uint8_t)relay->tls;
+	else if (relay->user || relay->certificate)
+		route->tls = TLS_VERIFY; /* a login goes to the right server */
 	snprintf(route->key, sizeof(route->key), "relay:%s", name);
 	return 0;
 }

@@ -155,6 +155,7 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->listener = -1;
 	TAILQ_INIT(&runner->wants);
 	TAILQ_INIT(&runner->wakes);
+	TAILQ_INIT(&runner->token_waits);
 	/* All of it at once (pages that are not used cost nothing): a message
 	 * is never cut short for want of memory. */
 	buf_init(&runner->scratch, WIRE_FRAME_MAX);
@@ -169,7 +170,9 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	json_object_seed((size_t)options.seed);
 	runner->schedule = schedule_new(&options);
 	runner->hosts = host_memory_new(options.seed);
-	if (!runner->schedule || !runner->hosts || add_groups(runner) < 0)
+	runner->secrets = secrets_new();
+	if (!runner->schedule || !runner->hosts || !runner->secrets ||
+	    add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	schedule_set_usable(runner->schedule, false);
 	intake_init(&runner->intake, RUNNER_WINDOW);
@@ -257,6 +260,7 @@ static void on_reload(struct child *child, struct conf *fresh)
 	if (add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	intake_sweep_now(&runner->intake);
+	secrets_keep(runner->secrets, fresh);
 }
 
 static void on_farewell_over(void *arg)
@@ -309,6 +313,7 @@ static const struct child_program program = {
 	.on_peer = on_peer,
 	.on_run = on_run,
 	.on_outbound = on_outbound,
+	.on_secret = login_on_secret,
 	.on_reload = on_reload,
 	.on_stop = on_stop,
 	.after_round = think,
@@ -326,6 +331,7 @@ static void clear(struct runner *runner)
 	tasks_clear(&runner->tasks);
 	schedule_free(runner->schedule);
 	host_memory_free(runner->hosts);
+	login_clear(runner);
 	free(runner->groups);
 	buf_clear(&runner->scratch);
 }

@@ -7,6 +7,7 @@
 #include "runner/host_memory.h"
 #include "runner/intake.h"
 #include "runner/schedule.h"
+#include "runner/secrets.h"
 #include "runner/task.h"
 #include "runner/way.h"
 
@@ -39,6 +40,8 @@ struct runner {
 	size_t *groups;	    /* of the schedule, by place in conf->lines */
 	uint64_t last_line; /* number given so far */
 	unsigned nreloads;
+	struct secrets *secrets;
+	TAILQ_HEAD(, token_wait) token_waits;
 	struct intake intake;
 	struct tasks tasks;
 	struct wire *keeper, *resolver, *spawner;
@@ -103,6 +106,27 @@ void resolver_ask(struct runner *runner, struct destination *d);
 /* It has another way: what was asked for the old one is void. */
 void resolver_ask_anew(struct runner *runner, struct destination *d);
 void resolver_clear(struct runner *runner);
+
+/* runner_login.c: relays that are logged in to */
+/* The hosts are found: the schedule is told when the login is there too. */
+void login_hosts(struct runner *runner, struct destination *d,
+    const struct outcome *outcome, uint64_t ttl_ms);
+/* The session's login, borrowed until the next message from the supervisor. 0,
+ * or -1 with *why. */
+int login_session(struct runner *runner, const struct destination *d,
+    struct session *session, struct outcome *why);
+/* Whether its sessions log in: by the way it has now. */
+void login_destination(struct runner *runner, struct destination *d);
+/* Its hosts are asked for anew: no token is waited for. */
+void login_wait_no_more(struct runner *runner, const struct destination *d);
+/* A session is over. */
+void login_session_done(struct runner *runner, struct line *line,
+    const struct session_report *report);
+void login_on_secret(struct child *child, const struct message *message);
+struct json_t;
+/* An array of the relays that refused us. */
+struct json_t *login_status(struct runner *runner);
+void login_clear(struct runner *runner);
 
 /* runner_control.c */
 void control_listen(struct runner *runner, int fd);

@@ -133,7 +133,8 @@ void attempt_line_died(
 
 static enum cause down_cause(const struct destination *d)
 {
-	return d->hosts == HOSTS_KNOWN ? CAUSE_SUSPENDED : CAUSE_DNS;
+	return d->hosts == HOSTS_KNOWN || d->is_login_refused ? CAUSE_SUSPENDED
+							      : CAUSE_DNS;
 }
 
 void attempt_refused(struct runner *runner, struct task *task)

@@ -37,7 +37,7 @@ static json_t *status_object(struct runner *runner)
 
 	schedule_count(runner->schedule, &n);
 	return json_pack(
-	    "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "program", "outpost-runner", "outbound",
 	    schedule_is_on(runner->schedule), "window",
 	    (json_int_t)RUNNER_WINDOW, "in_memory", (json_int_t)n.in_memory,
@@ -45,8 +45,8 @@ static json_t *status_object(struct runner *runner)
 	    "recording", (json_int_t)n.recording, "reports",
 	    (json_int_t)n.awaiting, "lines_busy", (json_int_t)n.lines_busy,
 	    "lines", (json_int_t)n.lines, "destinations",
-	    (json_int_t)n.destinations, "destinations_down",
-	    (json_int_t)n.down);
+	    (json_int_t)n.destinations, "destinations_down", (json_int_t)n.down,
+	    "logins_refused", login_status(runner));
 }
 
 static void on_status(struct wire *wire, struct message *message, void *arg)

@@ -123,6 +123,8 @@ static struct destination *find_destination(
 	    runner->schedule, route.key, route.connections, &is_new);
 	if (d)
 		set_way(runner, d, &route, w->domain);
+	if (d && route.relay)
+		login_destination(runner, d);
 	return d && d->owned ? d : NULL;
 }
 

@@ -91,6 +91,7 @@ static bool is_wanted(const struct runner *runner, const struct destination *d)
 
 void resolver_ask_anew(struct runner *runner, struct destination *d)
 {
+	login_wait_no_more(runner, d);
 	if (is_wanted(runner, d))
 		return; /* its turn is still to come */
 	for (size_t i = 0; i < RESOLVES_MAX; i++) {
@@ -138,8 +139,7 @@ static void take_answer(
 			log_detail("not-resolved", "destination", d->name,
 			    "status", outcome.status, "why", outcome.detail,
 			    NULL);
-		schedule_hosts(
-		    runner->schedule, now_monotonic_ms(), d, &outcome, ttl_ms);
+		login_hosts(runner, d, &outcome, ttl_ms);
 	}
 	ask_more(runner);
 }

@@ -267,6 +267,7 @@ enum added schedule_add(struct schedule *s, uint64_t now,
 		destination_check_idle(s, to);
 		return ADDED_SHED;
 	}
+	destination_check_careful(s, now, to);
 	d = remember(s, w);
 	if (!d)
 		return ADDED_FAILED;

@@ -38,7 +38,10 @@ enum {
 	LINE_BACKOFF_MS = 1000,
 	LINE_BACKOFF_MAX_MS = 60000,
 	NUDGE_MS = 5000, /* an operator's retry probes no sooner than that */
-	HOSTS_MIN_MS = 10000,	  /* hosts are kept at least that long */
+	LOGIN_FIRST_MS = 900000, /* first wait of a relay that refused us */
+	LOGIN_MAX_MS = 14400000,
+	CAREFUL_MS = 600000,  /* without a session: the next one goes alone */
+	HOSTS_MIN_MS = 10000, /* hosts are kept at least that long */
 	HOSTS_STALE_MS = 3600000, /* and serve on when DNS falls silent */
 	SHARE_MIN = 16, /* deliveries in memory any destination may have */
 	PACE_MS = 500,	/* a line is given about that much work ahead */
@@ -112,10 +115,13 @@ struct destination {
 	bool is_marked_wake;	/* DECIDE_WAKE is to come */
 	bool has_no_stock;	/* DOWN: what waits now has had its look-up */
 	bool is_shed;		/* some mail was left in the index */
+	bool is_careful;	/* sessions log in: the first goes alone */
+	bool is_login_refused;	/* DOWN, PROBE: for that, or a missing one */
 	struct due_key shed_at; /* just before the first of it */
 	uint64_t hosts_until;	/* KNOWN until then */
 	uint64_t stale_until;	/* and usable when DNS falls silent */
 	uint64_t probe_at, probe_wait_ms, down_at;
+	uint64_t left_at;   /* the end of the last session */
 	struct outcome why; /* DOWN, DEAD: the reason */
 };
 
@@ -264,6 +270,23 @@ void schedule_report_later(struct schedule *s, uint64_t at, struct delivery *d);
  * OK: a host was reached and left orderly. */
 void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
     const struct outcome *why, bool is_overloaded);
+
+/* The same when the relay refused the login, or cannot be given one: it is left
+ * alone for LOGIN_FIRST_MS, twice as long each time, whatever other sessions
+ * do. */
+void schedule_login_refused(struct schedule *s, uint64_t now, struct line *line,
+    const struct outcome *why);
+/* Without a session: the login is missing; probed like a host that is down. */
+void schedule_login_missing(struct schedule *s, uint64_t now,
+    struct destination *d, const struct outcome *why);
+/* There is another login: look now whether it does, with all its mail. */
+void schedule_login_changed(struct schedule *s, struct destination *d);
+/* Its sessions log in: whenever there has been none for CAREFUL_MS, one goes
+ * alone and finds out, so that a wrong password is shown once. */
+void schedule_set_careful(struct schedule *s, struct destination *d, bool on);
+/* Each destination, in no order. */
+void schedule_each_destination(struct schedule *s,
+    void (*visit)(struct destination *d, void *arg), void *arg);
 
 /* An operator asked for its mail to be tried: look now whether it is up. */
 void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d);

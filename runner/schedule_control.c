@@ -135,7 +135,8 @@ static void count_down(struct table_link *link, void *arg)
 	const struct destination *d = TABLE_OF(link, struct destination, link);
 	struct schedule_counts *counts = arg;
 
-	if (d->health == HEALTH_DOWN || d->health == HEALTH_PROBE)
+	if (d->health == HEALTH_DOWN ||
+	    (d->health == HEALTH_PROBE && d->probe_wait_ms > 0))
 		counts->down++;
 }
 

@@ -332,7 +332,7 @@ void line_took_back(struct schedule *s, uint64_t now, struct line *line,
 	flow_update(s, line->flow);
 }
 
-static void leave_session(struct schedule *s, struct line *line)
+static void leave_session(struct schedule *s, uint64_t now, struct line *line)
 {
 	struct flow *flow = line->flow;
 
@@ -351,6 +351,7 @@ static void leave_session(struct schedule *s, struct line *line)
 			   : WINDOW_START;
 	flow->nsessions--;
 	flow->destination->nsessions--;
+	flow->destination->left_at = now;
 	TAILQ_REMOVE(&line->group->sessions, line, entry);
 	be_free(s, line);
 }
@@ -380,12 +381,25 @@ void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
 	has_failed =
 	    !line->is_proven &&
 	    (line->is_unreached || (why && why->verdict != VERDICT_OK));
-	leave_session(s, line);
+	leave_session(s, now, line);
 	if (has_failed && !has_proven_session(s, d))
 		destination_down(s, now, d, why);
 	else if (has_failed || is_overloaded)
 		destination_slow(s, d);
 	destination_update(s, d);
+	destination_check_idle(s, d);
+}
+
+void schedule_login_refused(struct schedule *s, uint64_t now, struct line *line,
+    const struct outcome *why)
+{
+	struct destination *d;
+
+	if (line->phase != LINE_BUSY && line->phase != LINE_ENDING)
+		return;
+	d = line->flow->destination;
+	leave_session(s, now, line);
+	destination_login_refused(s, now, d, why);
 	destination_check_idle(s, d);
 }
 
@@ -398,7 +412,7 @@ void schedule_line_lost(struct schedule *s, uint64_t now, struct line *line)
 		return;
 	if (line->flow) {
 		d = line->flow->destination;
-		leave_session(s, line);
+		leave_session(s, now, line);
 	}
 	if (line->phase == LINE_STARTING)
 		line->group->nstarting--;

@@ -89,6 +89,10 @@ void destination_good(struct schedule *s, struct destination *d);
 void destination_slow(struct schedule *s, struct destination *d);
 void destination_down(struct schedule *s, uint64_t now, struct destination *d,
     const struct outcome *why);
+void destination_check_careful(
+    struct schedule *s, uint64_t now, struct destination *d);
+void destination_login_refused(struct schedule *s, uint64_t now,
+    struct destination *d, const struct outcome *why);
 void destination_want_hosts(struct schedule *s, struct destination *d);
 void destination_timers_run(struct schedule *s, uint64_t now);
 void destination_check_idle(struct schedule *s, struct destination *d);

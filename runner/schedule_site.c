@@ -150,10 +150,12 @@ static void set_refusing(struct schedule *s, struct destination *d, bool on)
 
 /* One delivery is kept for the probe of a destination that is down, while there
  * is plenty of memory: any number of destinations may be down. But what a
- * look-up was made for has had its attempt. */
+ * look-up was made for has had its attempt, and what waits for an operator is
+ * to say so. */
 static size_t stock_of(const struct schedule *s, const struct destination *d)
 {
 	return d->health == HEALTH_DOWN && !d->has_no_stock &&
+	       !d->is_login_refused &&
 	       s->deliveries.count * 2 < s->options.window;
 }
 
@@ -195,6 +197,7 @@ static void mark_wake(struct schedule *s, struct destination *d)
 static void set_up(struct schedule *s, struct destination *d)
 {
 	d->health = HEALTH_UP;
+	d->is_login_refused = false;
 	d->probe_wait_ms = 0;
 	heap_remove(&s->destination_timers, &d->timer);
 	destination_update(s, d);
@@ -206,6 +209,7 @@ void schedule_destination_moved(struct schedule *s, struct destination *d)
 		d->hosts = HOSTS_UNKNOWN;
 	d->stale_until = 0;
 	d->has_no_stock = false;
+	d->left_at = 0;
 	set_up(s, d);
 }
 
@@ -216,13 +220,13 @@ void destination_good(struct schedule *s, struct destination *d)
 		d->successes = 0;
 		destination_update(s, d);
 	}
-	if (d->health == HEALTH_UP && (d->is_awake || !d->has_retried))
-		return;
-	d->is_awake = true;
-	mark_wake(s, d);
-	if (d->health == HEALTH_UP)
-		return;
-	set_up(s, d);
+	if (d->health == HEALTH_DEAD ||
+	    (!d->is_awake && (d->has_retried || d->down_at > 0))) {
+		d->is_awake = true;
+		mark_wake(s, d);
+	}
+	if (d->health != HEALTH_UP)
+		set_up(s, d);
 }
 
 void destination_slow(struct schedule *s, struct destination *d)
@@ -245,23 +249,16 @@ static void end_sessions(struct schedule *s, struct destination *d)
 	}
 }
 
-void destination_down(struct schedule *s, uint64_t now, struct destination *d,
-    const struct outcome *why)
+/* Until a probe, first_ms from now or twice the last wait. */
+static void set_down(struct schedule *s, uint64_t now, struct destination *d,
+    uint64_t first_ms, uint64_t max_ms)
 {
 	uint64_t wait = d->probe_wait_ms * 2;
 
-	if (d->health == HEALTH_DEAD)
-		return;
-	if (why && why->verdict != VERDICT_OK)
-		d->why = *why;
-	else
-		outcome_temp(&d->why, "4.4.2", "the connection was lost");
-	if (d->health == HEALTH_DOWN)
-		return;
-	if (wait < s->options.probe_first_ms)
-		wait = s->options.probe_first_ms;
-	if (wait > s->options.probe_max_ms)
-		wait = s->options.probe_max_ms;
+	if (wait < first_ms)
+		wait = first_ms;
+	if (wait > max_ms)
+		wait = max_ms;
 	d->probe_wait_ms = wait;
 	d->probe_at = now + wait + schedule_random(s) % (wait / 10 + 1);
 	d->health = HEALTH_DOWN;
@@ -271,6 +268,24 @@ void destination_down(struct schedule *s, uint64_t now, struct destination *d,
 	heap_set(&s->destination_timers, &d->timer, d->probe_at);
 	end_sessions(s, d);
 	destination_update(s, d);
+}
+
+void destination_down(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why)
+{
+	if (d->health == HEALTH_DEAD ||
+	    (d->health == HEALTH_DOWN && d->is_login_refused))
+		return;
+	if (why && why->verdict != VERDICT_OK)
+		d->why = *why;
+	else
+		outcome_temp(&d->why, "4.4.2", "the connection was lost");
+	if (d->health == HEALTH_DOWN)
+		return;
+	if (d->is_login_refused)
+		d->probe_wait_ms = 0;
+	d->is_login_refused = false;
+	set_down(s, now, d, s->options.probe_first_ms, s->options.probe_max_ms);
 }
 
 void destination_want_hosts(struct schedule *s, struct destination *d)
@@ -338,6 +353,94 @@ void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d)
 		return;
 	heap_remove(&s->destination_timers, &d->timer);
 	timer_passed(s, d);
+}
+
+/* --- logins --------------------------------------------------------------- */
+
+/* The hosts are found again with the next probe, and with them the login. */
+static void forget_hosts(struct destination *d)
+{
+	if (d->hosts == HOSTS_KNOWN)
+		d->hosts = HOSTS_UNKNOWN;
+}
+
+static void login_down(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why, uint64_t first_ms, uint64_t max_ms)
+{
+	if (d->health == HEALTH_DEAD)
+		return;
+	d->why = *why;
+	forget_hosts(d);
+	if (d->health == HEALTH_DOWN && d->is_login_refused)
+		return;
+	if (!d->is_login_refused)
+		d->probe_wait_ms = 0;
+	d->is_login_refused = true;
+	set_down(s, now, d, first_ms, max_ms);
+}
+
+void destination_login_refused(struct schedule *s, uint64_t now,
+    struct destination *d, const struct outcome *why)
+{
+	login_down(s, now, d, why, LOGIN_FIRST_MS, LOGIN_MAX_MS);
+}
+
+void schedule_login_missing(struct schedule *s, uint64_t now,
+    struct destination *d, const struct outcome *why)
+{
+	login_down(
+	    s, now, d, why, s->options.probe_first_ms, s->options.probe_max_ms);
+	destination_check_idle(s, d);
+}
+
+void schedule_login_changed(struct schedule *s, struct destination *d)
+{
+	forget_hosts(d);
+	d->probe_wait_ms = 0;
+	d->is_login_refused = false;
+	mark_wake(s, d);
+	if (d->health == HEALTH_DOWN) {
+		heap_remove(&s->destination_timers, &d->timer);
+		timer_passed(s, d);
+	} else {
+		destination_update(s, d);
+	}
+}
+
+void schedule_set_careful(struct schedule *s, struct destination *d, bool on)
+{
+	d->is_careful = on;
+	destination_check_careful(s, CAREFUL_MS, d);
+}
+
+void destination_check_careful(
+    struct schedule *s, uint64_t now, struct destination *d)
+{
+	if (!d->is_careful || d->health != HEALTH_UP || d->nsessions > 0 ||
+	    now < d->left_at + CAREFUL_MS)
+		return;
+	d->health = HEALTH_PROBE;
+	destination_update(s, d);
+}
+
+struct visitor {
+	void (*visit)(struct destination *d, void *arg);
+	void *arg;
+};
+
+static void visit_one(struct table_link *link, void *arg)
+{
+	const struct visitor *v = arg;
+
+	v->visit(TABLE_OF(link, struct destination, link), v->arg);
+}
+
+void schedule_each_destination(struct schedule *s,
+    void (*visit)(struct destination *d, void *arg), void *arg)
+{
+	struct visitor v = { visit, arg };
+
+	table_each(&s->destinations, visit_one, &v);
 }
 
 void destination_timers_run(struct schedule *s, uint64_t now)

@@ -286,6 +286,7 @@ static void clean_up(struct supervisor *s)
 		places_leave(s);
 		control_answer_stop(s);
 	}
+	tokens_clear(s);
 	loop_free(s->loop);
 	conf_free(s->conf);
 	free(s->folder);

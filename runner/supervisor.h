@@ -20,6 +20,8 @@ int supervisor_run(const struct supervisor_options *options);
 /* Whether each listener's certificate and key can be used: tried in a process
  * without rights. 0, or -1 with *why: file, line, reason. */
 int certificates_check(const struct conf *conf, struct outcome *why);
+/* Whether the files of the relays' logins can be read, and by nobody else. */
+int secrets_check(const struct conf *conf, struct outcome *why);
 
 /* Where this program and the others are; allocated. NULL with errno. */
 char *program_folder(void);

@@ -89,8 +89,9 @@ struct supervisor {
 	int outbound;  /* 0 or 1 when an operator said so, -1: the conf's */
 	int log_level; /* an operator's; -1: the conf's */
 	char failure[NOTE_MAX + 200]; /* why it was given up at the start */
-	char *smtpd_has;	      /* smtpd_needs() when it was started */
-	char *scopes[SCOPES_MAX];     /* stopped by an operator */
+	struct token_run *token_runs;
+	char *smtpd_has;	  /* smtpd_needs() when it was started */
+	char *scopes[SCOPES_MAX]; /* stopped by an operator */
 	size_t nscopes;
 };
 
@@ -148,6 +149,16 @@ int listeners_open(struct listeners *all, const struct conf *conf,
 void listeners_close(struct listeners *all, const struct listeners *kept);
 void listeners_send(const struct listeners *all, const struct conf *conf,
     enum listener_kind kind, struct wire *to);
+
+/* supervisor_secrets.c: a MSG_SECRET for each relay with a login */
+void secrets_send(const struct supervisor *s, struct wire *runner);
+
+/* supervisor_token.c */
+struct token_run;
+/* Run the relay's token-command; MSG_TOKEN goes to the runner when it ends. */
+void tokens_ask(struct supervisor *s, struct span relay);
+void tokens_reap(struct supervisor *s, pid_t pid, int status);
+void tokens_clear(struct supervisor *s);
 
 /* supervisor_control.c */
 int control_open(struct supervisor *s);

@@ -98,7 +98,20 @@ static void on_peer_lost(struct wire *wire, struct message *message, void *arg)
 	links_mend(arg, message->id);
 }
 
+static void on_want_token(struct wire *wire, struct message *message, void *arg)
+{
+	struct program *p = arg;
+	struct reader r = reader_of(message->payload);
+	struct span relay = get_span(&r);
+
+	(void)wire;
+	if (p->role == ROLE_RUNNER && reader_is_done(&r) &&
+	    !span_has_line_breaks(relay))
+		tokens_ask(p->supervisor, relay);
+}
+
 static const struct wire_rule rules[] = {
+	{ MSG_WANT_TOKEN, NOTE_MAX, on_want_token },
 	{ MSG_READY, 0, on_ready },
 	{ MSG_NOTE, NOTE_MAX, on_note },
 	{ MSG_PEER_LOST, 0, on_peer_lost },
@@ -174,6 +187,8 @@ void program_send_conf(struct program *p)
 	put_span(&payload, span_of(conf->file));
 	wire_send_fds(p->wire, MSG_CONFIG, 0, buf_span(&payload), &fd, 1);
 	buf_clear(&payload);
+	if (p->role == ROLE_RUNNER)
+		secrets_send(p->supervisor, p->wire);
 }
 
 /* What a program gets before its peers, and what ends it all. */
@@ -430,8 +445,10 @@ void programs_reap(void *supervisor)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		tokens_reap(s, pid, status);
 		for (int role = 0; role < PROGRAMS; role++)
 			if (s->programs[role].pid == pid)
 				bury(&s->programs[role], status);
+	}
 }

@@ -50,7 +50,8 @@ static struct conf *load_fresh(struct supervisor *s, struct outcome *why)
 		first_line(&errors, why);
 	buf_clear(&errors);
 	if (fresh && (refuse_fixed(s->conf, fresh, why) < 0 ||
-			 certificates_check(fresh, why) < 0)) {
+			 certificates_check(fresh, why) < 0 ||
+			 secrets_check(fresh, why) < 0)) {
 		conf_free(fresh);
 		return NULL;
 	}

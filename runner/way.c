@@ -35,6 +35,10 @@ struct way *way_new(const struct route *route, struct span domain)
 		}
 		return way;
 	}
+	if (route->relay && !(way->relay = strdup(route->relay->name))) {
+		free(way);
+		return NULL;
+	}
 	way->nqueries = route->nservers < WAY_QUERIES_MAX ? route->nservers
 							  : WAY_QUERIES_MAX;
 	if (copy_servers(way, route->servers, way->nqueries) < 0) {
@@ -67,6 +71,7 @@ void way_free(struct way *way)
 	free(way->fresh);
 	free_servers(way);
 	free(way->domain);
+	free(way->relay);
 	free(way);
 }
 

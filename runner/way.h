@@ -10,6 +10,7 @@ enum { WAY_QUERIES_MAX = 16 };
 struct way {
 	char *domain;		     /* for MX; else NULL */
 	struct conf_server *servers; /* a copy of the route's; or NULL */
+	char *relay;		     /* name of the block; or NULL */
 	size_t nqueries, nanswered;
 	unsigned nreloads; /* before it was made */
 	uint8_t tls;

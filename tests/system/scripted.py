@@ -5,9 +5,10 @@ written down by the test; what it was told is kept for the test to look at.
     host = stage.host("127.0.3.1", {"MAIL": "451 4.7.1 later"})
     host.connections, host.messages       # what came
 
-Keys of a script: connect, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, BDAT, end
-(after the last octet), RSET, QUIT; also "offers", the EHLO keywords, and
-"implicit": TLS from the first octet. A value is
+Keys of a script: connect, EHLO, HELO, STARTTLS, AUTH (an answer, or a function
+of the connection and the command's arguments), MAIL, RCPT, DATA, BDAT, end
+(after the last octet), RSET, QUIT; also "offers", the EHLO keywords, "offers-tls",
+the same behind TLS, and "implicit": TLS from the first octet. A value is
 an answer: a text, or Answer for delays and drops; a list is used up one a
 time, its last stays; for RCPT a dict by local part.
 """
@@ -154,7 +155,9 @@ class Connection:
     def on_ehlo(self, name):
         self.name = name
         self.reset()
-        self.offers = self.host.pick("offers", OFFERS)
+        key = "offers-tls" if self.is_tls and \
+            "offers-tls" in self.host.script else "offers"
+        self.offers = self.host.pick(key, OFFERS)
         if self.is_tls:
             self.offers = [o for o in self.offers if o != "STARTTLS"]
         words = ["scripted.example", *self.offers]
@@ -170,6 +173,13 @@ class Connection:
 
     def on_starttls(self, _):
         self.say(self.host.pick("STARTTLS", Answer("220 go", then=TLS)))
+
+    def on_auth(self, rest):
+        answer = self.host.pick("AUTH", "502 5.5.1 no AUTH here")
+        if callable(answer):
+            answer(self, rest)
+        else:
+            self.say(answer)
 
     def on_mail(self, rest):
         code = self.say("503 5.5.1 nested MAIL" if self.mail is not None

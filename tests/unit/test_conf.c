@@ -554,8 +554,6 @@ static void test_not_yet(void **state)
 		"listen ::1 { auth = required }",
 		"listen ::1 { auth = optional }",
 		"listen ::1 { users = users }",
-		"relay a { servers = x user = me }",
-		"relay a { servers = x password-file = secret }",
 		"line a { count = auto }",
 		"line a { rate = \"1000/h\" }",
 		"line a { window = \"Mon-Fri 08:00-18:00\" }",
