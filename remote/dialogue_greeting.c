@@ -78,11 +78,12 @@ static int start_tls(struct dialogue *d, unsigned how, struct outcome *why)
 	    how & DIALOGUE_MAY_RESUME, deadline_in_ms(d->waits->tls), why);
 
 	tls_evidence_print(&d->stream, link, d->tls_text, sizeof(d->tls_text));
+	if (d->tls_text[0] != '\0')
+		dialogue_log(d, TALK_TLS, span_of(d->tls_text));
 	if (status < 0) {
 		d->is_broken = true;
 		return link->has_ticket ? DIALOGUE_TICKET_FAILED : -1;
 	}
-	dialogue_log(d, "smtp-tls", span_of(d->tls_text));
 	if (link->demand.is_shadow && link->shadow.result != TLS_RESULT_OK)
 		log_event("tls-would-fail", "peer", d->address, "policy",
 		    tls_policy_word(d->host->policy.kind), "why",
