@@ -128,7 +128,9 @@ static void on_closed(struct wire *wire, const char *why, void *arg)
 {
 	struct program *p = arg;
 
-	if (p->state != PROGRAM_STOPPING && strcmp(why, "closed") != 0) {
+	/* one that ends for a new file may leave a still newer one unread */
+	if (p->state != PROGRAM_STOPPING && !p->is_renewing &&
+	    strcmp(why, "closed") != 0) {
 		log_warn("child-cut-off", "program", p->name, "why", why, NULL);
 		program_kill(p);
 	} else if (p->state != PROGRAM_STOPPING) {
