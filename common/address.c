@@ -121,6 +121,9 @@ static int idn_to_ascii(const char *text, struct buf *out, struct outcome *why)
 	int status = idn2_to_ascii_8z(
 	    text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 
+	if (status == IDN2_MALLOC)
+		return outcome_temp(why, "4.3.0", "domain \"%s\": %s", text,
+		    idn2_strerror(status));
 	if (status != IDN2_OK)
 		return outcome_perm(why, "5.1.3", "domain \"%s\": %s", text,
 		    idn2_strerror(status));

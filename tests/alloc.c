@@ -40,6 +40,12 @@ static inline void alloc_fail(long n, bool goes_on)
 	alloc.failed = 0;
 }
 
+/* None fails from now on; alloc.failed says how many did. */
+static inline void alloc_stop(void)
+{
+	alloc.left = 0;
+}
+
 static bool has_bad_luck(void)
 {
 	if (alloc.odds == 0 || !alloc.is_serving || alloc.failed >= alloc.max)
