@@ -30,7 +30,7 @@ def result(outcomes, host=b"mx.y.example", address=b"192.0.2.1:25", tls=b"",
                         len(outcomes) if count is None else count)
     for index, kind, code, status, reply in outcomes:
         data += struct.pack(">HBH", index, kind, code) + span(status) + \
-            span(reply)
+            span(reply) + struct.pack(">BIHB", 0, 0, 0, 0)  # no reply rule
     return data
 
 
@@ -47,7 +47,7 @@ def attempt(message, outcomes, delivery=0, next_try_ms=1 << 50, reports=None,
 
 def session_report():
     return b"\0" + span(b"") * 2 + span(b"mx") + \
-        struct.pack(">IIIBB", 1, 1, 1, 0, 0)
+        struct.pack(">IIIBBB", 1, 1, 1, 0, 0, 0)
 
 
 class Actor:
@@ -143,7 +143,9 @@ class RunnerWorld(Actor):
                            struct.pack(">I", 60) + span(b"site") +
                            struct.pack(">H", 1) + span(b"mx.y.example") +
                            struct.pack(">HHBB", 0, 25, 0, 1) +
-                           span(b"\xc0\0\2\1"))
+                           span(b"\xc0\0\2\1") +
+                           b"\0\0\0" + span(b"") * 2 + b"\0\0" +  # policy
+                           span(b""))  # ticket
 
     def on_spawner(self, kind, number, payload):
         ours, theirs = socket.socketpair(socket.AF_UNIX)
