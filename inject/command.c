@@ -305,6 +305,9 @@ int mail_parameters(const struct command *c, struct mail_parameters *p,
 		else if (is_word(x->name, "SMTPUTF8")) {
 			status = x->has_value ? -1 : 0;
 			p->is_utf8 = true;
+		} else if (is_word(x->name, "REQUIRETLS")) {
+			status = x->has_value ? -1 : 0;
+			p->requires_tls = true;
 		} else
 			return fail(why, &unknown_parameter);
 		if (status < 0)

@@ -68,7 +68,7 @@ int command_parse(struct span line, struct command *c, struct answer *why);
 
 /* Parameters of MAIL. envid: decoded, appended to the buffer given. */
 struct mail_parameters {
-	bool has_size, is_utf8;
+	bool has_size, is_utf8, requires_tls;
 	uint64_t size;
 	uint8_t body; /* enum body_kind */
 	uint8_t ret;  /* enum dsn_ret */

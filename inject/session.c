@@ -150,6 +150,8 @@ static void on_ehlo(struct smtp_session *s, const struct command *c)
 	    set->localname, (unsigned long long)set->message_size);
 	if (set->has_starttls && !s->is_tls)
 		buf_puts(&lines, "250-STARTTLS\r\n");
+	if (s->is_tls)
+		buf_puts(&lines, "250-REQUIRETLS\r\n");
 	if (set->has_chunking)
 		buf_puts(&lines, "250-CHUNKING\r\n");
 	buf_puts(&lines,

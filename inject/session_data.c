@@ -55,6 +55,7 @@ static void fill_envelope(const struct smtp_session *s, struct envelope *e)
 		.body = t->body,
 		.ret = t->ret,
 		.smtputf8 = t->is_utf8,
+		.requiretls = t->requires_tls,
 		.priority = t->priority,
 		.uid = s->client.uid,
 		.envid = text_at(t, t->envid, t->envid_bytes),

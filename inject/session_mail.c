@@ -13,6 +13,8 @@ static const struct answer no_queue = { 451, "4.3.0",
 	"the mail queue is not available now, try again later" };
 static const struct answer needs_utf8 = { 553, "5.6.7",
 	"an address beyond ASCII needs SMTPUTF8" };
+static const struct answer needs_tls = { 501, "5.5.4",
+	"REQUIRETLS needs TLS: STARTTLS first" };
 static const struct answer sender_first = { 503, "5.5.1",
 	"MAIL comes before RCPT" };
 static const struct answer no_relay = { 550, "5.7.1",
@@ -65,6 +67,10 @@ static int check_sender(
 		smtp_refuse(s, &too_big);
 		return -1;
 	}
+	if (p->requires_tls && !s->is_tls) {
+		smtp_refuse(s, &needs_tls);
+		return -1;
+	}
 	if (sender.n == 0)
 		return 0;
 	if (address_parse(sender, &a, &why) < 0) {
@@ -94,6 +100,7 @@ static int take_sender(struct smtp_session *s, const struct command *c)
 		return -1;
 	t->has_sender = true;
 	t->is_utf8 = p.is_utf8;
+	t->requires_tls = p.requires_tls;
 	t->body = p.body;
 	t->ret = p.ret;
 	t->priority = p.priority;

@@ -5,6 +5,22 @@
 
 #include "common/address.h"
 
+/* RFC 8689 4.2.1: a verified certificate, and a server that goes on so. */
+static int fits_requiretls(const struct dialogue *d, struct outcome *why)
+{
+	if (!d->stream.ssl || d->link.verdict.verified == TLS_VERIFIED_NO)
+		return outcome_temp(why, "4.7.5",
+		    "the sender requires TLS throughout (REQUIRETLS), and the "
+		    "connection to %s is not verified",
+		    d->address);
+	if (!d->ehlo.has_requiretls)
+		return outcome_perm(why, "5.7.30",
+		    "the sender requires TLS throughout, which %s does not "
+		    "promise (REQUIRETLS)",
+		    d->address);
+	return 0;
+}
+
 int dialogue_fits(
     const struct dialogue *d, struct transaction *t, struct outcome *why)
 {
@@ -18,11 +34,7 @@ int dialogue_fits(
 		    "the message has %llu bytes, %s takes %llu at most",
 		    (unsigned long long)fit_bytes(t), d->address,
 		    (unsigned long long)d->ehlo.size_bytes);
-	if (t->job.requiretls)
-		return outcome_perm(why, "5.7.30",
-		    "the sender requires TLS throughout, which is not "
-		    "supported yet");
-	return 0;
+	return t->job.requiretls ? fits_requiretls(d, why) : 0;
 }
 
 /* Nothing that could end the path or the command. */
@@ -123,6 +135,8 @@ int dialogue_put_mail(const struct dialogue *d, const struct transaction *t,
 		buf_puts(out, " BODY=8BITMIME");
 	if (t->job.smtputf8 && d->ehlo.has_smtputf8)
 		buf_puts(out, " SMTPUTF8");
+	if (t->job.requiretls)
+		buf_puts(out, " REQUIRETLS");
 	if (d->ehlo.has_dsn)
 		put_mail_dsn(t, out);
 	buf_puts(out, "\r\n");

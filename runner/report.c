@@ -126,7 +126,7 @@ static bool returns_whole(const struct writing *w)
 	const struct job *job = w->c->job;
 
 	return w->has_kind[REPORT_FAILED] && job->ret != RET_HDRS &&
-	       !job->is_large && job->body != BODY_BINARY &&
+	       !job->requiretls && !job->is_large && job->body != BODY_BINARY &&
 	       job->size_bytes <= job->content.n &&
 	       job->content.n <= REPORT_ORIGINAL_MAX;
 }
@@ -324,6 +324,9 @@ static void compose(const struct writing *w, struct report *report)
 	put_original(w);
 	buf_printf(w->out, "\r\n--%s--\r\n", w->boundary);
 	report->body = is_8bit ? BODY_8BIT : BODY_7BIT;
+	/* what tells of that one in turn goes to the postmaster */
+	report->requiretls =
+	    w->c->job->requiretls && w->c->job->origin != ORIGIN_REPORT;
 	report->smtputf8 = w->is_utf8;
 }
 

@@ -28,6 +28,7 @@ struct report {
 	size_t nrefs;
 	uint8_t body; /* enum body_kind */
 	bool smtputf8;
+	bool requiretls; /* RFC 8689 5: it tells no more in clear */
 };
 
 /* Returns 0, or -1 without memory. With report->to empty only the refs are

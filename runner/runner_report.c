@@ -30,6 +30,7 @@ static void submit(
 		.origin = ORIGIN_REPORT,
 		.body = report->body,
 		.smtputf8 = report->smtputf8,
+		.requiretls = report->requiretls,
 		.uid = UINT32_MAX,
 		.about = task->delivery->message,
 		.refs = report->refs,

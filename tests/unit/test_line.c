@@ -265,6 +265,26 @@ static void test_dsn(void **state)
 	finish(&d);
 }
 
+/* Not in clear, whatever the server says. */
+static void test_requiretls(void **state)
+{
+	static const char *const script[] = { "A", "S:220 sink", "C?EHLO",
+		"S:250-sink\r\n250 REQUIRETLS", "C:QUIT", "E", NULL };
+	struct job job = { .sender = SPAN_LITERAL("from@x.test"),
+		.content = SPAN_LITERAL(BODY),
+		.requiretls = true };
+	struct drive d;
+
+	(void)state;
+	drive_start(&d, script);
+	drive_session(&d, 1);
+	drive_job(&d, 1, &job, "a@x.test");
+	drive_end(&d);
+	drive_expect(&d, 1, "T");
+	assert_string_equal(d.result.recipients[0].status, "4.7.5");
+	finish(&d);
+}
+
 static void test_fit(void **state)
 {
 	static const char *const script[] = { "A", "S:220 sink", "C?EHLO",
@@ -474,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_bdat_joins),
 		cmocka_unit_test(test_bdat_without_pipelining),
 		cmocka_unit_test(test_dsn),
+		cmocka_unit_test(test_requiretls),
 		cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_messages_per_connection),
 		cmocka_unit_test(test_large),

@@ -388,6 +388,8 @@ static const struct {
 	    "< 552 5.3.4 the message is larger than SIZE allows\n"
 	    "> MAIL FROM:<\\xc3\\xa4@x.example>\n"
 	    "< 553 5.6.7 an address beyond ASCII needs SMTPUTF8\n"
+	    "> MAIL FROM:<a@x.example> REQUIRETLS\n"
+	    "< 501 5.5.4 REQUIRETLS needs TLS: STARTTLS first\n"
 	    "> MAIL FROM:<a@x.example> AUTH=<>\n"
 	    "< 555 5.5.4 a parameter that is not supported here\n"
 	    "> MAIL FROM:<a@x.example> ENVID=a+0D+0Ab\n"
@@ -542,6 +544,7 @@ static void test_transcripts(void **state)
 	"< 250-DSN\n< 250-MT-PRIORITY\n< 250 ENHANCEDSTATUSCODES\n"
 #define EHLO_TLS                                                         \
 	"> EHLO c\n< 250-mx.example\n< 250-PIPELINING\n< 250-SIZE 200\n" \
+	"< 250-REQUIRETLS\n"                                             \
 	"< 250-CHUNKING\n< 250-8BITMIME\n< 250-SMTPUTF8\n"               \
 	"< 250-DSN\n< 250-MT-PRIORITY\n< 250 ENHANCEDSTATUSCODES\n"
 #define GO_TLS "> STARTTLS\n< 220 2.0.0 begin TLS\n"
