@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SMTPD_GRACE_MS = 5000 };
+enum { STOP_GRACE_MS = 5000 };
 
 /* --- what is refused ------------------------------------------------------ */
 
@@ -144,12 +144,26 @@ static void renew_smtpd(struct supervisor *s)
 	    program_is_wanted(s, ROLE_SMTPD) && has_what_it_needs(s))
 		program_send_conf(p);
 	else if (program_is_alive(p))
-		program_stop(p, SMTPD_GRACE_MS);
+		program_stop(p, STOP_GRACE_MS);
 	else if (program_is_wanted(s, ROLE_SMTPD))
 		program_start(p);
 }
 
 /* --- taking it over ------------------------------------------------------- */
+
+/* One that cannot take it over in place ends and is started again. */
+static void renew_program(struct program *p)
+{
+	if (!program_is_wanted(p->supervisor, p->role)) {
+		if (program_is_alive(p))
+			program_stop(p, STOP_GRACE_MS);
+	} else if (p->wire) {
+		p->is_renewing = true;
+		program_send_conf(p);
+	} else if (p->state == PROGRAM_DOWN) {
+		program_start(p);
+	}
+}
 
 static void take_over(
     struct supervisor *s, struct conf *fresh, const struct log_sink *sink)
@@ -160,14 +174,9 @@ static void take_over(
 	conf_free(s->conf);
 	s->conf = fresh;
 	logs_renew(s, sink);
-	for (int role = 0; role < PROGRAMS; role++) {
-		struct program *p = &s->programs[role];
-
-		if (!p->wire || role == ROLE_SMTPD)
-			continue;
-		p->is_renewing = true;
-		program_send_conf(p);
-	}
+	for (int role = 0; role < PROGRAMS; role++)
+		if (role != ROLE_SMTPD)
+			renew_program(&s->programs[role]);
 	if (runner && was_on != control_is_outbound_on(s))
 		control_send_outbound(s, runner);
 	renew_smtpd(s);
