@@ -16,11 +16,14 @@ enum finding_status {
 };
 const char *finding_status_name(uint8_t status); /* "ok"... */
 
-/* All texts may hold foreign bytes: whoever prints escapes them. */
+/* All texts may hold foreign bytes: whoever prints escapes them. NULL counts
+ * as "". */
 struct finding {
 	const char *code;	 /* stable, "reverse-missing"; a literal */
 	uint8_t status;		 /* enum finding_status */
 	const char *node, *line; /* "" where it is about neither */
+	const char *address;	 /* what it is grouped below: the place's
+				  * address as place_address says; or "" */
 	const char *subject;	 /* the address, name, server... */
 	const char *found;	 /* what is */
 	const char *expected;	 /* what should be; "" when ok */
@@ -34,17 +37,22 @@ struct findings {
 	pthread_mutex_t lock;
 	struct finding *items; /* copies, owned */
 	size_t count, room;
+	size_t dropped;
+	struct finding_texts *texts;
 };
 
 void findings_init(struct findings *f);
 void findings_clear(struct findings *f);
-/* Copied. Beyond FINDINGS_MAX: dropped, the last one says so. */
+/* Copied. Beyond FINDINGS_MAX: counted in dropped. */
 void findings_add(struct findings *f, const struct finding *finding);
-/* By node, line, subject, then severity; the same for the same findings. */
+/* By node, line, address, the order of the families, subject, then severity;
+ * the same for the same findings. */
 void findings_sort(struct findings *f);
 bool findings_has_failure(const struct findings *f);
 
-/* Printf into text that lives until findings_clear: for found, remedy... */
+/* Printf into text that lives until findings_clear: for found, remedy... At
+ * most FINDING_TEXT_MAX bytes of it. */
+enum { FINDING_TEXT_MAX = 2000 };
 const char *finding_text(struct findings *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,0 +1,17 @@
+/* The plans: each looks at the run's options and places and adds its checks by
+ * run_add. One line here and one in checks.c for each.
+ */
+#ifndef DNSCHECK_CHECKS_H
+#define DNSCHECK_CHECKS_H
+
+#include "dnscheck/run.h"
+
+void checks_plan(struct run *run); /* all of them */
+
+void node_plan(struct run *run);     /* node-: name, files, clock */
+void resolver_plan(struct run *run); /* node-resolver-, node-dnssec- */
+void address_plan(struct run *run);  /* address- */
+void reverse_plan(struct run *run);  /* reverse- */
+void name_plan(struct run *run);     /* name- */
+
+#endif
