@@ -5,6 +5,7 @@
 #include "remote/castore.h"
 #include "remote/line.h"
 #include "remote/tls_client.h"
+#include "remote/tls_warm.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -280,6 +281,8 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	spawner.tls = tls_client_new(spawner.store);
 	if (!spawner.tls)
 		fatal(EXIT_TRY_LATER, "OpenSSL cannot be set up");
+	tls_warm(spawner.tls);
+	malloc_trim(0);
 	if (loop_signal(child->loop, SIGCHLD, on_child_signal, &spawner) < 0)
 		fatal(EXIT_TRY_LATER, "SIGCHLD: %s", strerror(errno));
 }
