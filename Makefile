@@ -23,7 +23,8 @@ ROOMS     = common queue inject runner remote dnscheck
 
 # --- programs: archive(s) of rooms, then the libraries each one links --------
 PROGRAMS  = outpost outpost-runner outpost-queued outpost-queue \
-            outpost-inject outpost-smtpd outpost-resolve outpost-remote
+            outpost-inject outpost-smtpd outpost-resolve outpost-remote \
+            outpost-fetch
 MAIN_outpost         = runner/main_outpost.c
 ROOM_outpost         = runner
 LIBS_outpost         = -lconfuse -lseccomp -ljansson -lidn2
@@ -44,10 +45,13 @@ ROOM_outpost-smtpd   = inject
 LIBS_outpost-smtpd   = -lconfuse -lseccomp -lssl -lcrypto -lidn2
 MAIN_outpost-resolve = remote/main_resolve.c
 ROOM_outpost-resolve = remote
-LIBS_outpost-resolve = -lconfuse -lseccomp -lldns -lidn2
+LIBS_outpost-resolve = -lconfuse -lseccomp -lldns -llmdb -lidn2
 MAIN_outpost-remote  = remote/main_remote.c
 ROOM_outpost-remote  = remote
 LIBS_outpost-remote  = -lconfuse -lseccomp -lssl -lcrypto -lidn2
+MAIN_outpost-fetch   = remote/main_fetch.c
+ROOM_outpost-fetch   = remote
+LIBS_outpost-fetch   = -lconfuse -lseccomp -lcurl -lssl -lcrypto -lidn2
 
 # the classic names
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \

@@ -143,8 +143,9 @@ enum conf_switch { SWITCH_OFF = 0, SWITCH_ON = 1, SWITCH_SHADOW = 2 };
 struct conf_tls {
 	int policy;	   /* enum tls_level: MAY = opportunistic */
 	int dane, mta_sts; /* enum conf_switch; SHADOW: only reported */
-	bool tlsrpt;	   /* send reports (RFC 8460) */
-	char *ca_file;	   /* PEM; NULL: the system's bundle */
+	uint16_t mta_sts_port;
+	bool tlsrpt;   /* send reports (RFC 8460) */
+	char *ca_file; /* PEM; NULL: the system's bundle */
 };
 
 struct conf_defaults {

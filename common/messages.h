@@ -59,6 +59,9 @@ enum message_type {
 	/* runner -> resolve and back */
 	MSG_RESOLVE = 50, /* resolve_query */
 	MSG_RESOLVED,	  /* resolve_answer */
+	/* resolve -> fetch and back */
+	MSG_FETCH,   /* fetch_query */
+	MSG_FETCHED, /* fetch_answer */
 
 	/* runner <-> spawner */
 	MSG_LINE_START = 60, /* id: line number; span group name */
@@ -133,6 +136,7 @@ enum role {
 	ROLE_RESOLVE,
 	ROLE_REMOTE, /* the spawner */
 	ROLE_SMTPD,
+	ROLE_FETCH,
 	ROLE_COUNT
 };
 enum { PEER_ROLE_BITS = 8 };

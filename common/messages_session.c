@@ -165,6 +165,42 @@ void resolve_answer_free(struct resolve_answer *a)
 	memset(a, 0, sizeof(*a));
 }
 
+void fetch_query_put(struct buf *b, const struct fetch_query *q)
+{
+	put_span(b, q->domain);
+	put_u16(b, q->port);
+	put_u8(b, q->naddresses);
+	for (unsigned i = 0; i < q->naddresses; i++)
+		put_span(b, q->addresses[i]);
+}
+
+void fetch_query_get(struct reader *r, struct fetch_query *q)
+{
+	uint8_t n;
+
+	memset(q, 0, sizeof(*q));
+	q->domain = get_line(r, 255);
+	q->port = get_u16(r);
+	n = get_u8(r);
+	if (n > ADDRESSES_MAX || n == 0)
+		r->bad = true;
+	while (!r->bad && q->naddresses < n)
+		q->addresses[q->naddresses++] = get_address(r);
+}
+
+void fetch_answer_put(struct buf *b, const struct fetch_answer *a)
+{
+	outcome_put(b, &a->outcome);
+	put_span(b, a->text);
+}
+
+void fetch_answer_get(struct reader *r, struct fetch_answer *a)
+{
+	memset(a, 0, sizeof(*a));
+	outcome_get(r, &a->outcome);
+	a->text = get_bytes(r, FETCH_TEXT_MAX);
+}
+
 static void put_login(struct buf *b, const struct login *l)
 {
 	put_span(b, l->user);

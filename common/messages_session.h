@@ -90,6 +90,24 @@ void resolve_answer_put(struct buf *b, const struct resolve_answer *a);
 int resolve_answer_get(struct reader *r, struct resolve_answer *a);
 void resolve_answer_free(struct resolve_answer *a);
 
+/* The MTA-STS policy of a domain (RFC 8461 3.3), from its web server. */
+enum { FETCH_TEXT_MAX = 65536 };
+struct fetch_query {
+	struct span domain; /* whose; the server is mta-sts.DOMAIN */
+	uint16_t port;
+	struct span addresses[ADDRESSES_MAX]; /* 4 or 16 bytes each */
+	uint8_t naddresses;
+};
+void fetch_query_put(struct buf *b, const struct fetch_query *q);
+void fetch_query_get(struct reader *r, struct fetch_query *q);
+
+struct fetch_answer {
+	struct outcome outcome; /* OK: the text, unread; TEMP: why not */
+	struct span text;
+};
+void fetch_answer_put(struct buf *b, const struct fetch_answer *a);
+void fetch_answer_get(struct reader *r, struct fetch_answer *a);
+
 /* How to log in to a relay; the secret is in these messages and nowhere else.
  */
 struct login {

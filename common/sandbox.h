@@ -4,6 +4,7 @@
 #define COMMON_SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What a program does after it is confined. All may: read, write, poll, use
@@ -14,6 +15,7 @@ enum {
 	SANDBOX_FORK = 4,    /* fork without exec, wait, kill own children */
 	SANDBOX_ACCEPT = 8,  /* accept on listeners it was given */
 	SANDBOX_UNIX = 16,   /* socketpair */
+	SANDBOX_SYNC = 32,   /* fsync, fdatasync of what is open */
 };
 
 struct sandbox {
@@ -21,6 +23,9 @@ struct sandbox {
 	unsigned allows;	 /* SANDBOX_* */
 	const char *const *read; /* folders or files, ended by NULL; or NULL */
 	const char *const *write;
+	/* With CONNECT: the only TCP ports, ended by 0, where the kernel can
+	 * tell (Landlock ABI 4); NULL: any. */
+	const uint16_t *ports;
 };
 
 /* Become user (by name) for good when running as root: groups, gid, uid,

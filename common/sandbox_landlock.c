@@ -19,7 +19,8 @@ enum {
 	ADD_RULE = 445,
 	RESTRICT_SELF = 446,
 	VERSION = 1,	  /* flag of CREATE_RULESET */
-	PATH_BENEATH = 1, /* rule type */
+	PATH_BENEATH = 1, /* rule types */
+	NET_PORT = 2,	  /* ABI 4 */
 };
 enum {
 	FS_EXECUTE = 1 << 0,
@@ -35,7 +36,8 @@ enum {
 	FS_TRUNCATE = 1 << 14,	/* ABI 3 */
 	FS_IOCTL_DEV = 1 << 15, /* ABI 5 */
 	NET_ALL = 3,		/* ABI 4: bind and connect TCP */
-	SCOPE_ALL = 3,		/* ABI 6: abstract sockets, signals */
+	NET_CONNECT = 2,
+	SCOPE_ALL = 3, /* ABI 6: abstract sockets, signals */
 };
 
 struct ruleset {
@@ -84,6 +86,21 @@ static void add_path(int ruleset, const char *path, uint64_t access)
 	close(rule.parent_fd);
 }
 
+struct net_port {
+	uint64_t access, port;
+};
+
+static void add_ports(int ruleset, const uint16_t *ports)
+{
+	for (; ports && *ports; ports++) {
+		struct net_port rule = { NET_CONNECT, *ports };
+
+		if (syscall(ADD_RULE, ruleset, NET_PORT, &rule, 0) < 0)
+			fatal(EXIT_TRY_LATER, "landlock: rule for port %u: %s",
+			    *ports, strerror(errno));
+	}
+}
+
 static void add_paths(int ruleset, const char *const *paths, uint64_t access)
 {
 	for (; paths && *paths; paths++)
@@ -103,7 +120,8 @@ void sandbox_landlock(const struct sandbox *sandbox)
 		return;
 	}
 	attr.fs = fs_of(abi);
-	attr.net = sandbox->allows & SANDBOX_CONNECT ? 0 : NET_ALL;
+	attr.net =
+	    sandbox->allows & SANDBOX_CONNECT && !sandbox->ports ? 0 : NET_ALL;
 	attr.scoped = SCOPE_ALL;
 	writing = attr.fs &
 		  (reading | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE |
@@ -113,6 +131,8 @@ void sandbox_landlock(const struct sandbox *sandbox)
 		fatal(EXIT_TRY_LATER, "landlock: %s", strerror(errno));
 	add_paths(ruleset, sandbox->read, reading);
 	add_paths(ruleset, sandbox->write, writing);
+	if (abi >= 4 && sandbox->allows & SANDBOX_CONNECT)
+		add_ports(ruleset, sandbox->ports);
 	if (syscall(RESTRICT_SELF, ruleset, 0) < 0)
 		fatal(
 		    EXIT_TRY_LATER, "landlock: restrict: %s", strerror(errno));

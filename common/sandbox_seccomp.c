@@ -68,6 +68,7 @@ static const int fork_calls[] = { CALL(wait4), CALL(waitid), CALL(kill),
 
 static const int accept_calls[] = { CALL(accept), CALL(accept4) };
 static const int unix_calls[] = { CALL(socketpair) };
+static const int sync_calls[] = { CALL(fsync), CALL(fdatasync) };
 
 static void check(int rc)
 {
@@ -167,6 +168,8 @@ static void allow_all_of(scmp_filter_ctx ctx, unsigned allows)
 		ALLOW(ctx, accept_calls);
 	if (allows & SANDBOX_UNIX)
 		ALLOW(ctx, unix_calls);
+	if (allows & SANDBOX_SYNC)
+		ALLOW(ctx, sync_calls);
 }
 
 /* The process is about to die: what is not safe in a handler elsewhere is

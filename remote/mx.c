@@ -1,5 +1,6 @@
-/* The resolution of one name: MX, then the addresses of all hosts at once, then
- * the TLSA records of those that have validated ones. */
+/* The resolution of one name: MX, then the addresses of all hosts and the
+ * domain's MTA-STS policy at once, then the TLSA records of those that have
+ * validated ones. */
 #include "remote/mx.h"
 
 #include "remote/mx_parts.h"
@@ -117,6 +118,8 @@ static void ask_addresses(struct resolution *r)
 	struct dns_client *client = r->options.client;
 
 	r->pending = 1;
+	if (r->wants_sts)
+		sts_begin(r);
 	for (size_t i = 0; i < r->ncandidates; i++) {
 		struct candidate *c = &r->candidates[i];
 
@@ -340,6 +343,9 @@ void mx_resolve(const struct mx_options *options,
 	/* A relay is the operator's own choice. */
 	r->allow_local = options->allow_local || query->kind == RESOLVE_HOST;
 	r->wants_dane = query->wants_policy && options->dane != SWITCH_OFF;
+	r->wants_sts = query->wants_policy && options->sts &&
+		       options->mta_sts != SWITCH_OFF &&
+		       query->kind == RESOLVE_MX;
 	r->is_validated = query->kind == RESOLVE_HOST;
 	r->ttl_s = DNS_TTL_MAX_S;
 	r->answered = answered;

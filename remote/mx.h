@@ -8,12 +8,15 @@
 #include "common/messages.h"
 #include "remote/dnsquery.h"
 #include "remote/dnssystem.h"
+#include "remote/stslookup.h"
 
 struct mx_options {
 	struct dns_client *client;
 	const struct hosts *hosts; /* for RESOLVE_HOST */
 	bool allow_local;	   /* MX may lead to this machine or link */
 	int dane;		   /* enum conf_switch */
+	int mta_sts;		   /* enum conf_switch */
+	struct sts_client *sts;	   /* NULL: no MTA-STS */
 };
 
 /* answered is called once, possibly before this returns; what the answer

@@ -112,6 +112,13 @@ static void fill_host(struct candidate *c, struct host *h, size_t *room)
 	h->policy.is_secure = c->resolution->is_validated && c->is_validated &&
 			      !c->is_unvalidated;
 	dane_fill(c, h, room);
+	sts_fill(c, h);
+}
+
+void host_leave_out(struct host *h, const char *status, const char *text)
+{
+	h->naddresses = 0;
+	outcome_temp(&h->why, status, "%s", text);
 }
 
 /* --- all ------------------------------------------------------------------ */
@@ -193,6 +200,8 @@ void resolution_finish(struct resolution *r)
 	buf_clear(&site);
 	for (size_t i = 0; i < r->ncandidates; i++)
 		dns_answer_release(r->candidates[i].dane.tlsa);
+	if (r->has_sts)
+		sts_entry_clear(&r->sts);
 	free(r->candidates);
 	free(r);
 }

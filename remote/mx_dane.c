@@ -105,12 +105,6 @@ static void add_names(const struct candidate *c, struct host_policy *p)
 	add_name(p, c->name);
 }
 
-static void leave_out(struct host *h, const char *status, const char *text)
-{
-	h->naddresses = 0;
-	outcome_temp(&h->why, status, "%s", text);
-}
-
 static void fill_failure(struct candidate *c, struct host *h)
 {
 	struct dane *d = &c->dane;
@@ -123,7 +117,7 @@ static void fill_failure(struct candidate *c, struct host *h)
 	h->policy.evidence = span_of(d->evidence);
 	h->policy.is_shadow = is_shadow;
 	if (!is_shadow)
-		leave_out(h, "4.7.5", d->evidence);
+		host_leave_out(h, "4.7.5", d->evidence);
 }
 
 static size_t count_bytes(const struct host_policy *p)
@@ -151,7 +145,8 @@ static void fill_records(struct candidate *c, struct host *h, size_t *room)
 	n = count_bytes(p);
 	if (n > *room) {
 		p->ntlsa = 0;
-		leave_out(h, "4.7.5", "DANE: more TLSA records than are taken");
+		host_leave_out(
+		    h, "4.7.5", "DANE: more TLSA records than are taken");
 		return;
 	}
 	*room -= n;

@@ -1,12 +1,12 @@
 /* A resolution on its way; mx.c gathers, mx_dane.c adds TLSA records,
- * mx_answer.c sums up. */
+ * mx_sts.c the MTA-STS policy, mx_answer.c sums up. */
 #ifndef REMOTE_MX_PARTS_H
 #define REMOTE_MX_PARTS_H
 
 #include "remote/mx.h"
 #include "remote/tlsa.h"
 
-enum { TTL_TEMP_S = 30, TTL_NO_S = 60 };
+enum { TTL_TEMP_S = 30, TTL_NO_S = 60, STS_EVIDENCE_MAX = 700 };
 
 /* The TLSA records of one host (RFC 7672 section 2.2). */
 struct dane {
@@ -27,6 +27,7 @@ struct candidate {
 	bool is_validated;   /* addresses: all that were found */
 	bool is_unvalidated; /* one that was found is not */
 	struct dane dane;
+	char sts_evidence[STS_EVIDENCE_MAX];
 	bool has_failed, has_no_name, is_no_host;
 	unsigned nlocal;	 /* addresses left out */
 	struct dns_record local; /* the first of them */
@@ -41,10 +42,12 @@ struct resolution {
 	uint16_t port;
 	bool implicit_tls, allow_local;
 	bool is_implicit; /* no MX: the domain itself */
-	bool wants_dane;
+	bool wants_dane, wants_sts;
 	bool is_validated; /* the hosts' names: by DNSSEC, or ours */
 	unsigned pending;  /* answers to come */
 	uint32_t ttl_s;
+	bool has_sts;
+	struct sts_entry sts;	/* owned, with has_sts */
 	struct outcome outcome; /* when it ended before hosts were asked */
 	size_t ncandidates, room;
 	struct candidate *candidates;
@@ -67,6 +70,14 @@ void dane_begin(struct candidate *c);
 /* What it says about the host; may take the host's addresses away. *room: bytes
  * of records that the answer still takes. */
 void dane_fill(struct candidate *c, struct host *h, size_t *room);
+
+/* mx_sts.c: ask for the domain's policy, and what it says about a host, after
+ * dane_fill. */
+void sts_begin(struct resolution *r);
+void sts_fill(struct candidate *c, struct host *h);
+
+/* The host is not to be used for now, for that reason. */
+void host_leave_out(struct host *h, const char *status, const char *text);
 
 /* Give the answer and free all. */
 void resolution_finish(struct resolution *r);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
 	REQUESTS_MAX = 2000, /* at once; the runner waits in its socket */
@@ -27,7 +28,8 @@ struct resolver {
 	struct dns_client *client;
 	struct hosts *hosts;
 	bool allow_local;
-	int dane; /* enum conf_switch */
+	int dane, mta_sts;	/* enum conf_switch */
+	struct sts_client *sts; /* NULL: no MTA-STS */
 	bool has_trusted;
 	struct client_session *current;
 	uint64_t noted_ms;
@@ -48,6 +50,8 @@ static void session_release(struct client_session *s)
 static void note(struct resolver *resolver)
 {
 	uint64_t now = now_monotonic_ms();
+	struct sts_counts sts = { 0 };
+	const char *policies = "";
 	struct dns_counts c;
 	struct buf payload;
 
@@ -56,11 +60,17 @@ static void note(struct resolver *resolver)
 		return;
 	resolver->noted_ms = now;
 	dns_client_counts(resolver->client, &c);
+	if (resolver->sts) {
+		sts_client_counts(resolver->sts, &sts);
+		policies = log_text(", policies %llu, not had %llu",
+		    (unsigned long long)sts.fetched,
+		    (unsigned long long)sts.failed);
+	}
 	buf_init(&payload, 512);
 	put_span(&payload,
-	    span_of(log_text("questions %llu, from cache %llu, failed %llu",
+	    span_of(log_text("questions %llu, from cache %llu, failed %llu%s",
 		(unsigned long long)c.asked, (unsigned long long)c.cached,
-		(unsigned long long)c.failed)));
+		(unsigned long long)c.failed, policies)));
 	wire_send(resolver->child->supervisor, MSG_NOTE, 0, buf_span(&payload));
 	buf_clear(&payload);
 }
@@ -112,7 +122,8 @@ static void on_resolve(struct wire *wire, struct message *message, void *arg)
 	struct client_session *s = arg;
 	struct resolver *resolver = s->resolver;
 	struct mx_options options = { resolver->client, resolver->hosts,
-		resolver->allow_local, resolver->dane };
+		resolver->allow_local, resolver->dane, resolver->mta_sts,
+		resolver->sts };
 	struct reader r = reader_of(message->payload);
 	struct resolve_query query;
 	struct request *request;
@@ -175,8 +186,40 @@ void resolver_probe(struct resolver *resolver)
 		dns_ask(resolver->client, "", DNS_SOA, on_root, resolver);
 }
 
-struct resolver *resolver_new(
-    struct child *child, const struct dns_options *options, struct hosts *hosts)
+void resolver_connect_fetcher(struct resolver *resolver, int fd)
+{
+	if (resolver->sts)
+		sts_client_connect(resolver->sts, fd);
+	else
+		close(fd);
+}
+
+static void on_fetcher_lost(void *arg)
+{
+	const struct resolver *resolver = arg;
+
+	child_peer_lost(resolver->child, ROLE_FETCH);
+}
+
+static int set_up_sts(struct resolver *resolver, struct sts_cache *policies)
+{
+	struct sts_options options = { .loop = resolver->child->loop,
+		.dns = resolver->client,
+		.cache = policies,
+		.allow_local = resolver->allow_local,
+		.port = resolver->child->conf->tls.mta_sts_port,
+		.lost = on_fetcher_lost,
+		.arg = resolver };
+
+	if (!policies)
+		return 0;
+	resolver->sts = sts_client_new(&options);
+	return resolver->sts ? 0 : -1;
+}
+
+struct resolver *resolver_new(struct child *child,
+    const struct dns_options *options, struct hosts *hosts,
+    struct sts_cache *policies)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
@@ -187,10 +230,12 @@ struct resolver *resolver_new(
 	resolver->client = dns_client_new(child->loop, options);
 	resolver->allow_local = child->conf->allow_local_mx;
 	resolver->dane = child->conf->tls.dane;
+	resolver->mta_sts = child->conf->tls.mta_sts;
 	for (size_t i = 0; i < options->nservers; i++)
 		resolver->has_trusted |= options->is_trusted[i];
-	if (resolver->client)
+	if (resolver->client && set_up_sts(resolver, policies) == 0)
 		return resolver;
+	dns_client_free(resolver->client);
 	free(resolver);
 	return NULL;
 }

@@ -26,7 +26,7 @@ static const struct {
 } phases[] = {
 	{ { ROLE_SMTPD }, 5000 },
 	{ { ROLE_RUNNER }, 30000 },
-	{ { ROLE_REMOTE, ROLE_RESOLVE }, 5000 },
+	{ { ROLE_REMOTE, ROLE_RESOLVE, ROLE_FETCH }, 5000 },
 	{ { ROLE_QUEUED }, 60000 },
 };
 enum { PHASES = sizeof(phases) / sizeof(*phases) };

@@ -15,6 +15,7 @@ static const struct {
 	{ ROLE_RUNNER, ROLE_QUEUED },
 	{ ROLE_RUNNER, ROLE_RESOLVE },
 	{ ROLE_RUNNER, ROLE_REMOTE },
+	{ ROLE_RESOLVE, ROLE_FETCH },
 };
 
 static void send_peer(

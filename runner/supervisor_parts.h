@@ -15,7 +15,7 @@ enum {
 	LISTENERS_MAX = 256,
 	CLIENTS_MAX = 64,  /* on the control socket */
 	SCOPES_MAX = 1000, /* of "outbound off" */
-	LINKS = 4,	   /* pairs of programs that talk */
+	LINKS = 5,	   /* pairs of programs that talk */
 	START_TRIES = 5,   /* of a program, before all were ready */
 	NOTE_MAX = 512,	   /* bytes that a program says of itself */
 };

@@ -29,6 +29,7 @@ static const char *const names[PROGRAMS] = {
 	[ROLE_RESOLVE] = "outpost-resolve",
 	[ROLE_REMOTE] = "outpost-remote",
 	[ROLE_SMTPD] = "outpost-smtpd",
+	[ROLE_FETCH] = "outpost-fetch",
 };
 
 /* Which listeners go to whom. */
@@ -53,7 +54,11 @@ void programs_set_up(struct supervisor *s)
 
 bool program_is_wanted(const struct supervisor *s, enum role role)
 {
-	return names[role] && (role != ROLE_SMTPD || s->conf->nlistens > 0);
+	if (role == ROLE_SMTPD)
+		return s->conf->nlistens > 0;
+	if (role == ROLE_FETCH)
+		return s->conf->tls.mta_sts != SWITCH_OFF;
+	return names[role];
 }
 
 bool program_is_alive(const struct program *p)

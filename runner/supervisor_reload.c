@@ -149,6 +149,13 @@ static void renew_smtpd(struct supervisor *s)
 		program_start(p);
 }
 
+/* What was not needed before may be now. */
+static void begin_wanted(struct program *p)
+{
+	if (!program_is_alive(p) && program_is_wanted(p->supervisor, p->role))
+		program_start(p);
+}
+
 /* --- taking it over ------------------------------------------------------- */
 
 /* One that cannot take it over in place ends and is started again. */
@@ -180,6 +187,7 @@ static void take_over(
 	if (runner && was_on != control_is_outbound_on(s))
 		control_send_outbound(s, runner);
 	renew_smtpd(s);
+	begin_wanted(&s->programs[ROLE_FETCH]);
 	log_event("reloaded", "file", fresh->file, NULL);
 }
 

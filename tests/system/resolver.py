@@ -1,5 +1,5 @@
-"""outpost-resolve alone: the test is its supervisor and its runner, asks and
-takes its answers apart."""
+"""outpost-resolve, with outpost-fetch or without: the test is its supervisor
+and its runner, asks and takes its answers apart."""
 import os
 import socket
 import struct
@@ -11,7 +11,7 @@ from stage import HEADER, MSG_CONFIG, MSG_PEER, MSG_READY, MSG_RUN, MSG_STOP, \
     frame, frames, span
 
 MSG_RESOLVE, MSG_RESOLVED = 50, 51
-ROLE_RUNNER = 2
+ROLE_RUNNER, ROLE_RESOLVE, ROLE_FETCH = 2, 3, 6
 MX, HOST = 1, 2
 OK, TEMP, PERM = 0, 1, 2
 KINDS = ["none", "dane", "dane-blind", "sts"]
@@ -87,15 +87,15 @@ class Answer:
             f" site={self.site} {self.hosts}"
 
 
-class Resolver:
-    """One outpost-resolve; this process is supervisor and runner."""
+class Program:
+    """One child; this process is its supervisor. peers: {role: socket that the
+    child is to have}"""
 
-    def __init__(self, conf, wants_policy=False):
-        self.wants_policy = wants_policy
+    def __init__(self, name, conf, peers):
         self.wire, child = socket.socketpair(socket.AF_UNIX)
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [BIN / "outpost-resolve"], close_fds=False,
+            [BIN / name], close_fds=False,
             preexec_fn=lambda: os.dup2(child.fileno(), 3, inheritable=True),
             stdin=subprocess.DEVNULL, stderr=self.log)
         child.close()
@@ -103,14 +103,12 @@ class Resolver:
             file.write(conf.encode())
             file.seek(0)
             self.send(MSG_CONFIG, 0, span(b"test.conf"), [file.fileno()])
-        self.peer, theirs = socket.socketpair(socket.AF_UNIX)
-        with theirs:
-            self.send(MSG_PEER, ROLE_RUNNER, b"", [theirs.fileno()])
+        for role, theirs in peers.items():
+            with theirs:
+                self.send(MSG_PEER, role, b"", [theirs.fileno()])
         self.send(MSG_RUN)
-        self.peer.settimeout(60)
         ready = self.wire.recv(HEADER.size)
         assert ready and HEADER.unpack(ready)[0] == MSG_READY, self.text()
-        self.buffer, self.number = bytearray(), 0
 
     def text(self):
         self.log.seek(0)
@@ -119,6 +117,40 @@ class Resolver:
     def send(self, kind, number=0, payload=b"", fds=()):
         socket.send_fds(self.wire, [frame(kind, number, payload, len(fds))],
                         list(fds))
+
+    def stop(self):
+        self.send(MSG_STOP, 0, struct.pack(">I", 1000))
+        assert self.process.wait(5) == 0, self.text()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Fetcher(Program):
+    """outpost-fetch; end is what outpost-resolve is to have."""
+
+    def __init__(self, conf):
+        self.end, theirs = socket.socketpair(socket.AF_UNIX)
+        super().__init__("outpost-fetch", conf, {ROLE_RESOLVE: theirs})
+
+
+class Resolver(Program):
+    """One outpost-resolve; this process is its runner too."""
+
+    def __init__(self, conf, wants_policy=False, fetcher=None):
+        self.wants_policy = wants_policy
+        self.peer, theirs = socket.socketpair(socket.AF_UNIX)
+        peers = {ROLE_RUNNER: theirs}
+        if fetcher:
+            peers[ROLE_FETCH] = fetcher.end
+        super().__init__("outpost-resolve", conf, peers)
+        self.peer.settimeout(60)
+        self.buffer, self.number = bytearray(), 0
 
     def ask_all(self, questions):
         """[(kind, name)]: the answers in that order."""
@@ -140,15 +172,3 @@ class Resolver:
 
     def ask(self, name, kind=MX):
         return self.ask_all([(kind, name)])[0]
-
-    def stop(self):
-        self.send(MSG_STOP, 0, struct.pack(">I", 1000))
-        assert self.process.wait(5) == 0, self.text()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()

@@ -158,8 +158,8 @@ def no_processes(folder):
     slow = stage.host("127.0.4.2", {"end": Answer("250 ok", delay=0.2)})
     conf = RETRY + 'line "default" { count = 10 }\n' + "".join(
         route(f"d{n}.example", f"127.0.4.2:{stage.port}") for n in range(10))
-    # supervisor and four programs, then two lines
-    limit = own_threads() + 7
+    # supervisor and five programs, then two lines
+    limit = own_threads() + 8
     with Limited(folder, f"--nproc={limit}"), \
             Instance(folder / "a", conf, listen=False) as i:
         i.may_die = True

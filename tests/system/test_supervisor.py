@@ -15,7 +15,7 @@ from outpost import Folder, Instance, Sink, free_port, program_of, tree, \
     wait_until
 
 CHILDREN = ("outpost-queued", "outpost-runner", "outpost-resolve",
-            "outpost-remote", "outpost-smtpd")
+            "outpost-remote", "outpost-fetch", "outpost-smtpd")
 TEXT = "Subject: test\n\nhello\n"
 
 

@@ -19,7 +19,7 @@ USERS = {"outpost-in": 60031, "outpost-q": 60032, "outpost-run": 60033,
          "outpost-net": 60034, "alice": 60041, "bob": 60042}
 RUNS_AS = {"outpost-queued": "outpost-q", "outpost-runner": "outpost-run",
            "outpost-resolve": "outpost-net", "outpost-remote": "outpost-net",
-           "outpost-smtpd": "outpost-in"}
+           "outpost-fetch": "outpost-net", "outpost-smtpd": "outpost-in"}
 INSIDE = "OUTPOST_TEST_USERS"
 
 
@@ -82,10 +82,14 @@ def check_processes(instance):
 def check_files(instance):
     q = USERS["outpost-q"]
     spool = instance.folder / "spool"
+    policy = spool / "policy"
     assert stat.S_IMODE(spool.stat().st_mode) == 0o700
+    assert stat.S_IMODE(policy.stat().st_mode) == 0o700
+    assert (policy / "policies.mdb").stat().st_size > 0
     for path in (spool, *spool.rglob("*")):
-        # The lock is the supervisor's.
-        owner = 0 if path.name == "outpost.lock" else q
+        # The lock is the supervisor's, the policies the resolver's.
+        owner = 0 if path.name == "outpost.lock" else \
+            USERS["outpost-net"] if policy in (path, *path.parents) else q
         assert path.lstat().st_uid == owner, (path, path.lstat())
         assert not path.is_symlink()
     run = instance.folder / "run"
@@ -101,8 +105,8 @@ def check_files(instance):
 
 
 def check_descriptors(instance):
-    """Nobody but the keeper has a file of the spool open; nobody holds the
-    configuration, a lock or a folder."""
+    """Nobody but the keeper has a file of the spool open, the resolver its
+    policies; nobody holds the configuration, a lock or a folder."""
     spool = str(instance.folder / "spool")
     for pid in tree(instance.process.pid)[1:]:
         name = program_of(pid)
@@ -116,7 +120,9 @@ def check_descriptors(instance):
             mine = where == str(instance.folder / "log") or \
                 where == str(instance.folder / "stderr") or \
                 (name == "outpost-queued" and where.startswith(spool) and
-                 not where.endswith("outpost.lock"))
+                 not where.endswith("outpost.lock")) or \
+                (name == "outpost-resolve" and
+                 where == spool + "/policy/policies.mdb")
             assert plain or mine, (name, number, where)
 
 

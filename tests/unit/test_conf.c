@@ -564,7 +564,6 @@ static void test_not_yet(void **state)
 		"restrict \"all@example.com\" { allow = { \"a@b\" } }",
 		"suppress = \"suppress.txt\"",
 		"dkim \"example.com\" { selector = s1 key = \"k.pem\" }",
-		"tls { mta-sts = on }",
 	};
 
 	(void)state;
