@@ -167,6 +167,7 @@ void waiting_put(struct buf *b, const struct waiting *w)
 	put_span(b, w->domain);
 	put_span(b, w->sender);
 	put_span(b, w->line);
+	put_span(b, w->relay);
 }
 
 void waiting_get(struct reader *r, struct waiting *w)
@@ -187,6 +188,7 @@ void waiting_get(struct reader *r, struct waiting *w)
 	w->domain = get_line(r, ADDRESS_MAX);
 	w->sender = get_line(r, ADDRESS_MAX);
 	w->line = get_line(r, 255);
+	w->relay = get_line(r, 255);
 }
 
 /* --- job ------------------------------------------------------------------ */

@@ -73,8 +73,9 @@ enum message_type {
 	MSG_SESSION = 70, /* id: session; session: where the next jobs go */
 	MSG_DELIVER,	  /* id: job number; job. fd: large body */
 	MSG_SESSION_END,  /* no more jobs for it: finish, QUIT */
+	MSG_RULES = 79,	  /* replyrules_put: from the next session on */
 	/* line -> runner */
-	MSG_RESULT,	  /* id: job number; result: exactly one per job */
+	MSG_RESULT = 73,  /* id: job number; result: exactly one per job */
 	MSG_SESSION_DONE, /* id: session; session_report. All jobs given for
 			   * it have been answered before this */
 	MSG_LINE_STATE,	  /* u8 enum line_state, span peer */

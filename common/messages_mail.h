@@ -108,13 +108,15 @@ struct waiting {
 	struct span domain; /* lower-case A-label recipient domain, or
 			     * "[192.0.2.1]" */
 	struct span sender;
-	struct span line; /* group asked for; empty */
+	struct span line;  /* group asked for; empty */
+	struct span relay; /* by which a reply rule sends it on; empty */
 };
 enum {
 	WAITING_REPORT = 1,	/* recipients await a report, none pending */
 	WAITING_UNCERTAIN = 2,	/* an earlier attempt may have delivered it */
 	WAITING_WARNED = 4,	/* the delay notice has been made */
 	WAITING_REQUIRETLS = 8, /* RFC 8689 */
+	WAITING_RELAY = 16,	/* the runner's own: goes by that relay */
 };
 void waiting_put(struct buf *b, const struct waiting *w);
 void waiting_get(struct reader *r, struct waiting *w);
@@ -222,7 +224,8 @@ struct attempt {
 	bool counts;	      /* an attempt is used up */
 	bool line_died;	      /* the line died holding it */
 	struct span line;     /* "default/3" */
-	struct span cause;    /* a stable word: retry, rate, dns... */
+	struct span cause;    /* a stable word: retry, rate, dns...; what a
+			       * reply rule adds: common/cause.h */
 	/* per recipient in result: FAILED and DELIVERED may ask for a report */
 	const uint8_t *reports; /* enum report_kind, one per recipient; FAILED
 				 * recipients without a report are done */

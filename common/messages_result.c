@@ -99,7 +99,7 @@ int attempt_get(struct reader *r, struct attempt *a)
 	a->counts = get_bool(r);
 	a->line_died = get_bool(r);
 	a->line = get_line(r, 255);
-	a->cause = get_line(r, 64);
+	a->cause = get_line(r, 255);
 	if (result_get(r, &a->result) < 0)
 		return -1;
 	reports = get_array(r, a->result.nrecipients, 1, 1);

@@ -158,6 +158,57 @@ struct span replyrule_text(struct span reason)
 	return span_from(rest, 1);
 }
 
+/* --- between programs ------------------------------------------------------*/
+
+void replyrules_put(struct buf *b, const struct conf *conf)
+{
+	put_u16(b, (uint16_t)conf->nreplies);
+	for (size_t i = 0; i < conf->nreplies; i++) {
+		const struct conf_reply *c = &conf->replies[i];
+
+		put_span(b, span_of(c->pattern));
+		put_span(b, span_of(c->destination));
+		put_u8(b, (uint8_t)reply_action_of(c->action));
+		put_u32(b, c->after_s);
+	}
+}
+
+static int get_rule(struct reader *reader, struct replyrules *r)
+{
+	char *pattern = span_dup(get_span(reader));
+	char *destination = span_dup(get_span(reader));
+	struct reply_verdict verdict = { .rule = (uint16_t)(r->n + 1) };
+	int status = -1;
+
+	verdict.action = get_u8(reader);
+	verdict.after_s = get_u32(reader);
+	if (pattern && destination && !reader->bad &&
+	    verdict.action <= REPLY_RELAY)
+		status = add(r, pattern, destination[0] ? destination : NULL,
+		    verdict, NULL);
+	free(pattern);
+	free(destination);
+	return status;
+}
+
+struct replyrules *replyrules_get(struct reader *reader)
+{
+	uint16_t n = get_u16(reader);
+	struct replyrules *r = calloc(1, sizeof(*r));
+
+	if (r && n <= REPLY_RULES_MAX)
+		r->rules = calloc(n + count_builtin(), sizeof(*r->rules));
+	if (r && r->rules) {
+		while (n > 0 && get_rule(reader, r) == 0)
+			n--;
+		if (n == 0 && reader_is_done(reader) &&
+		    add_builtin(r, NULL) == 0)
+			return r;
+	}
+	replyrules_free(r);
+	return NULL;
+}
+
 /* --- names -----------------------------------------------------------------*/
 
 const struct reply_builtin *reply_builtin(uint16_t rule)

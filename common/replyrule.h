@@ -29,6 +29,11 @@ struct replyrules;
 struct replyrules *replyrules_new(const struct conf *conf, struct outcome *why);
 void replyrules_free(struct replyrules *rules); /* NULL is fine */
 
+/* The configuration's rules for another program; get returns them with the
+ * built-in ones, or NULL. */
+void replyrules_put(struct buf *b, const struct conf *conf);
+struct replyrules *replyrules_get(struct reader *r);
+
 /* domain: of the recipient. What one call costs is bounded by the number and
  * the size of the rules (PATTERN_STEPS_MAX). */
 struct reply_verdict replyrules_find(

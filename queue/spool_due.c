@@ -1,4 +1,5 @@
 /* Reading: what is due, and what of one message waits. */
+#include "common/cause.h"
 #include "queue/spool_parts.h"
 
 static void waiting_fill(
@@ -20,6 +21,7 @@ static void waiting_fill(
 	w->domain = d->domain;
 	w->sender = m->sender;
 	w->line = m->line;
+	w->relay = cause_part(d->cause, "relay");
 }
 
 static bool due_visit(struct spool *s, struct span key,

@@ -1,6 +1,7 @@
 /* Does a delivery or a recipient match what an operator asked for? */
 #include <ctype.h>
 
+#include "common/cause.h"
 #include "queue/spool_parts.h"
 
 static bool is_same_nocase(char a, char b)
@@ -103,7 +104,8 @@ bool filter_is_match(const struct filter *f, uint64_t id,
 		return false;
 	if (f->state >= 0 && (uint8_t)f->state != recipient_visible_state(m, r))
 		return false;
-	if (!text_matches(f->cause, m->delivery->cause) && f->cause.n > 0)
+	if (f->cause.n > 0 &&
+	    !text_matches(f->cause, cause_word(m->delivery->cause)))
 		return false;
 	return address_matches(f->recipient, r->address);
 }

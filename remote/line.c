@@ -23,6 +23,7 @@ enum {
 static const struct wire_rule rules[] = {
 	{ MSG_SESSION, SESSION_MAX, NULL },
 	{ MSG_DELIVER, WIRE_FRAME_MAX, NULL },
+	{ MSG_RULES, SESSION_MAX, NULL },
 	{ MSG_SESSION_END, 0, NULL },
 	{ 0 },
 };
@@ -165,6 +166,21 @@ static void on_session(struct line *l, struct message *message)
 	l->session_id = message->id;
 }
 
+static void on_rules(struct line *l, struct message *message)
+{
+	struct reader r = reader_of(message->payload);
+	struct replyrules *fresh = replyrules_get(&r);
+
+	if (!fresh || l->has_session) {
+		replyrules_free(fresh);
+		cut_off(l, "malformed reply rules");
+		return;
+	}
+	replyrules_free(l->rules);
+	l->rules = fresh;
+	l->dialogue.rules = fresh;
+}
+
 static struct transaction *get_transaction(struct line *l)
 {
 	struct transaction *t = l->spare;
@@ -201,6 +217,8 @@ static void handle(struct line *l, struct message *message)
 		on_session(l, message);
 	else if (message->type == MSG_DELIVER)
 		on_deliver(l, message);
+	else if (message->type == MSG_RULES)
+		on_rules(l, message);
 	else if (l->has_session)
 		l->is_ended = true;
 	for (int i = 0; i < message->nfds; i++)
@@ -314,6 +332,7 @@ static void clear(struct line *l)
 	talk_clear(&l->talk);
 	dialogue_clear(&l->dialogue);
 	session_free(&l->session);
+	replyrules_free(l->rules);
 	free(l->session_text);
 	wire_free(l->runner);
 }

@@ -26,8 +26,9 @@ struct line {
 	struct outcome why; /* what went wrong last */
 	size_t host_at;
 	unsigned address_at, tries;
-	uint64_t trying_ms; /* since when without success */
-	uint64_t idle_ms;   /* since when nothing was to be done */
+	uint64_t trying_ms;	  /* since when without success */
+	uint64_t idle_ms;	  /* since when nothing was to be done */
+	struct replyrules *rules; /* told by the runner, or NULL */
 	/* a reply rule ended the session */
 	bool is_ruled;	   /* what refused the connection is a verdict */
 	bool is_suspended; /* no more mail for this destination now */

@@ -14,6 +14,17 @@ enum {
 	TRANSCRIPT_SIZE_MAX = TRANSCRIPT_MAX + 4096,
 };
 
+/* After a reload a session ends with the rules that it began with: what it says
+ * of a rule by number is not to be looked up among the new ones. */
+static void forget_rules(const struct line_peer *p, const struct result *result)
+{
+	struct rcpt_outcome *outcomes = (void *)result->recipients;
+
+	for (size_t i = 0; i < result->nrecipients; i++)
+		if (p->rules_at != p->runner->nreloads)
+			outcomes[i].action = REPLY_AS_IS;
+}
+
 static void on_result(struct wire *wire, struct message *message, void *arg)
 {
 	struct line_peer *p = arg;
@@ -37,6 +48,7 @@ static void on_result(struct wire *wire, struct message *message, void *arg)
 	}
 	LIST_REMOVE(task, of_line);
 	p->sent++;
+	forget_rules(p, &result);
 	attempt_result(p->runner, task, &result);
 	result_free(&result);
 	line_close_when_done(p);

@@ -12,9 +12,10 @@ struct line_peer {
 	struct wire *wire; /* NULL: not running */
 	uint64_t id;	   /* for the spawner */
 	uint32_t pid;
-	bool is_to_end;	  /* MSG_SESSION_END when all claims are in */
-	bool is_to_close; /* when all its jobs are answered */
-	unsigned nclaims; /* jobs that are still to come from the keeper */
+	bool is_to_end;	   /* MSG_SESSION_END when all claims are in */
+	bool is_to_close;  /* when all its jobs are answered */
+	unsigned rules_at; /* the reload whose reply rules it has been told */
+	unsigned nclaims;  /* jobs that are still to come from the keeper */
 	LIST_HEAD(, task) tasks;
 	uint8_t state;
 	uint64_t since, sent, message;

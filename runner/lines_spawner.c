@@ -25,6 +25,7 @@ static void on_started(struct wire *wire, struct message *message, void *arg)
 		return;
 	}
 	p->pid = pid;
+	p->rules_at = 0;
 	p->wire = wire_new(runner->loop, message->fds[0], p->name, lines_rules,
 	    line_on_closed, p);
 	message->fds[0] = -1;

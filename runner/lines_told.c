@@ -1,6 +1,8 @@
 /* What a line is told: sessions, jobs, the end of a session. */
 #include "runner/lines_parts.h"
 
+#include "common/replyrule.h"
+
 #include "common/net.h"
 
 #include <stdlib.h>
@@ -96,6 +98,17 @@ static uint8_t bind_addresses(const struct conf_line *group,
 	return n;
 }
 
+/* A line was forked with the rules of its time. */
+static void tell_rules(struct runner *runner, struct line_peer *p)
+{
+	if (p->rules_at == runner->nreloads)
+		return;
+	p->rules_at = runner->nreloads;
+	buf_reset(&runner->scratch);
+	replyrules_put(&runner->scratch, runner->conf);
+	wire_send(p->wire, MSG_RULES, 0, buf_span(&runner->scratch));
+}
+
 void line_session(
     struct runner *runner, struct line *line, struct destination *d)
 {
@@ -128,6 +141,7 @@ void line_session(
 	    runner->hosts, session.hosts, session.nhosts, now_monotonic_ms());
 	host_memory_tickets(runner->hosts, span_of(group->name),
 	    session.destination, session.hosts, session.nhosts);
+	tell_rules(runner, line_peer_of(line));
 	buf_reset(&runner->scratch);
 	session_put(&runner->scratch, &session);
 	wire_send(line_peer_of(line)->wire, MSG_SESSION, line->session,

@@ -149,11 +149,28 @@ static void use_mx(
 	    q->domain.p ? q->domain.p : "");
 }
 
+/* The relay that a reply rule sends it to; NULL: none, or it is no more. */
+static const struct conf_relay *find_ruled(
+    const struct conf *conf, const struct route_query *q)
+{
+	for (size_t i = 0; q->relay.n > 0 && i < conf->nrelays; i++)
+		if (span_is_equal(span_of(conf->relays[i].name), q->relay) &&
+		    conf->relays[i].nservers > 0)
+			return &conf->relays[i];
+	return NULL;
+}
+
 static int choose_hosts(const struct conf *conf, const struct route_query *q,
     const struct conf_route *block, const struct conf_sender *sender,
     struct route *route, struct outcome *why)
 {
 	const struct conf_retry *retry = &conf->retry;
+	const struct conf_relay *ruled = find_ruled(conf, q);
+
+	if (ruled) {
+		route->what = "reply";
+		return use_relay(conf, ruled->name, route, why);
+	}
 
 	if (block && (block->nservers > 0 || block->relay)) {
 		route->what = "route";

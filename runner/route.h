@@ -1,6 +1,6 @@
 /* Where mail goes next, and which rule of the configuration says so. Pure.
  *
- * Order: route blocks (exact domain, then the longest wildcard), the fallback
+ * Order: the relay of a reply rule, route blocks (exact domain, then the longest wildcard), the fallback
  * relay after so many attempts, the sender's relay, the line group's relay,
  * relay "default" in relay mode, the domain's MX. The line group: the route's,
  * the one asked for, the sender's, "default".
@@ -20,6 +20,7 @@ struct route_query {
 	uint32_t uid;
 	unsigned attempts; /* made so far */
 	bool requiretls;   /* RFC 8689: verified TLS all the way */
+	struct span relay; /* by a reply rule; empty */
 };
 
 /* Pointers are borrowed from the configuration. */
@@ -33,8 +34,8 @@ struct route {
 	uint8_t tls;	      /* enum tls_level */
 	uint16_t port;	      /* for MX hosts */
 	unsigned connections; /* at once, at most */
-	const char *what;     /* "route", "fallback", "sender", "line", "mode",
-			       * "mx" */
+	const char *what;     /* "reply", "route", "fallback", "sender",
+			       * "line", "mode", "mx" */
 	const struct conf_place *place; /* of that block; NULL: none */
 };
 

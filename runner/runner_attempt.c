@@ -5,9 +5,10 @@
 #include "runner/lines.h"
 
 static struct settle_case settle_case(
-    struct runner *runner, const struct task *task)
+    struct runner *runner, const struct task *task, struct settle_words *words)
 {
 	const struct delivery *d = task->delivery;
+	const struct destination *to = schedule_delivery_destination(d);
 
 	return (struct settle_case){
 		.retry = &runner->conf->retry,
@@ -21,7 +22,18 @@ static struct settle_case settle_case(
 		.expires_at = d->expires_at,
 		.attempts = d->attempts,
 		.random = runner_random(runner),
+		.conf = runner->conf,
+		.words = words,
+		.relay = to && d->flags & WAITING_RELAY
+			     ? destination_relay(to)
+			     : (struct span){ NULL, 0 },
 	};
+}
+
+static void words_init(struct settle_words *words)
+{
+	words->cause[0] = '\0';
+	buf_init(&words->texts, RCPTS_PER_DELIVERY * REPLY_MAX);
 }
 
 static bool has_reports(const uint8_t *reports, size_t n)
@@ -82,10 +94,39 @@ static void give_back(struct runner *runner, struct task *task)
 	task_end(&runner->tasks, task);
 }
 
+/* What the server said is said of all its mail. */
+static void suspend(struct runner *runner, const struct task *task,
+    const struct ruling *ruling, const struct result *result)
+{
+	struct destination *d = schedule_delivery_destination(task->delivery);
+	uint32_t seconds = ruling->after_s ? ruling->after_s : SUSPEND_S;
+	struct span reply = { NULL, 0 };
+	struct outcome why;
+
+	for (size_t i = 0; i < result->nrecipients; i++)
+		if (result->recipients[i].action == REPLY_SUSPEND)
+			reply = result->recipients[i].reply;
+	outcome_temp(&why, "4.7.0", "suspended by reply rule %s: %.*s",
+	    ruling->rule, (int)reply.n, reply.p ? reply.p : "");
+	log_warn("destination-suspended", "destination", d->name, "seconds",
+	    log_text("%u", seconds), "rule", ruling->rule, "reply",
+	    log_escape(reply), NULL);
+	schedule_suspend(runner->schedule, now_monotonic_ms(), d, &why,
+	    (uint64_t)seconds * 1000);
+}
+
+static enum result_kind kind_by(
+    const struct ruling *ruling, const struct result *result)
+{
+	return ruling->action == REPLY_SUSPEND ? RESULT_UNREACHED
+					       : kind_of(result);
+}
+
 void attempt_result(
     struct runner *runner, struct task *task, const struct result *result)
 {
-	struct settle_case c = settle_case(runner, task);
+	struct settle_words words;
+	struct settle_case c = settle_case(runner, task, &words);
 	struct rcpt_outcome outcomes[RCPTS_PER_DELIVERY];
 	uint8_t reports[RCPTS_PER_DELIVERY];
 	struct attempt attempt = { .line = span_of(line_name(task->line)) };
@@ -96,12 +137,16 @@ void attempt_result(
 		give_back(runner, task);
 		return;
 	}
+	words_init(&words);
 	if (settle(&c, task->recipients, task->nrecipients, result, outcomes,
 		reports, &attempt) < 0)
 		BUG("a result that does not fit was let through");
 	schedule_result(runner->schedule, now_monotonic_ms(), task->delivery,
-	    kind_of(result));
+	    kind_by(&words.ruling, result));
+	if (words.ruling.action == REPLY_SUSPEND)
+		suspend(runner, task, &words.ruling, result);
 	send_outcome(runner, task, &attempt);
+	buf_clear(&words.texts);
 }
 
 static void settle_for_all(struct runner *runner, struct task *task,
@@ -119,12 +164,14 @@ static void settle_for_all(struct runner *runner, struct task *task,
 void attempt_line_died(
     struct runner *runner, struct task *task, const char *line)
 {
-	struct settle_case c = settle_case(runner, task);
+	struct settle_words words;
+	struct settle_case c = settle_case(runner, task, &words);
 	struct attempt attempt = { .line = span_of(line) };
 	const struct rcpt_outcome like = { .result = RCPT_UNCERTAIN,
 		.status = "4.3.0",
 		.reply = SPAN_LITERAL("the line died during the attempt") };
 
+	words_init(&words);
 	c.line_died = true;
 	schedule_result(runner->schedule, now_monotonic_ms(), task->delivery,
 	    RESULT_UNREACHED);
@@ -133,20 +180,26 @@ void attempt_line_died(
 
 static enum cause down_cause(const struct destination *d)
 {
-	return d->hosts == HOSTS_KNOWN || d->is_login_refused ? CAUSE_SUSPENDED
-							      : CAUSE_DNS;
+	return d->hosts == HOSTS_KNOWN || d->is_login_refused || d->is_suspended
+		   ? CAUSE_SUSPENDED
+		   : CAUSE_DNS;
 }
 
 void attempt_refused(struct runner *runner, struct task *task)
 {
 	const struct destination *d =
 	    schedule_delivery_destination(task->delivery);
-	struct settle_case c = settle_case(runner, task);
+	struct settle_words words;
+	struct settle_case c = settle_case(runner, task, &words);
+	uint64_t now = now_monotonic_ms();
 	struct rcpt_outcome like = { .result = RCPT_DEFERRED,
 		.reply = span_of(d->why.detail) };
 	struct attempt attempt = { 0 };
 
+	words_init(&words);
 	memcpy(like.status, d->why.status, sizeof(like.status));
+	if (d->is_suspended && d->probe_at > now)
+		c.suspended_ms = d->probe_at - now;
 	if (d->health == HEALTH_DEAD)
 		like.result = RCPT_FAILED;
 	else

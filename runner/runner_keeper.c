@@ -104,7 +104,7 @@ static struct destination *find_destination(
     struct runner *runner, const struct waiting *w, size_t *group)
 {
 	struct route_query query = { w->domain, w->sender, w->line, w->uid,
-		w->attempts, w->flags & WAITING_REQUIRETLS };
+		w->attempts, w->flags & WAITING_REQUIRETLS, w->relay };
 	struct destination *d;
 	struct route route;
 	struct outcome why;
@@ -139,7 +139,7 @@ static bool was_changed(const struct runner *runner, uint64_t message)
 	return false;
 }
 
-static void take(struct runner *runner, const struct waiting *w)
+static void take(struct runner *runner, struct waiting *w)
 {
 	uint64_t now = runner_utc_ms();
 	struct destination *d = NULL;
@@ -153,6 +153,9 @@ static void take(struct runner *runner, const struct waiting *w)
 		d = find_destination(runner, w, &group);
 		if (!d)
 			return; /* read again in a while */
+		if (w->relay.n > 0 &&
+		    span_is_equal(destination_relay(d), w->relay))
+			w->flags |= WAITING_RELAY;
 		if (was_changed(runner, w->message))
 			schedule_nudge(runner->schedule, now_monotonic_ms(), d);
 	}

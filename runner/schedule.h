@@ -114,6 +114,7 @@ struct destination {
 	bool is_off;		/* by the operator */
 	bool is_marked_wake;	/* DECIDE_WAKE is to come */
 	bool has_no_stock;	/* DOWN: what waits now has had its look-up */
+	bool is_suspended;	/* DOWN: by schedule_suspend, until probe_at */
 	bool is_shed;		/* some mail was left in the index */
 	bool is_careful;	/* sessions log in: the first goes alone */
 	bool is_login_refused;	/* DOWN, PROBE: for that, or a missing one */
@@ -288,6 +289,11 @@ void schedule_set_careful(struct schedule *s, struct destination *d, bool on);
 void schedule_each_destination(struct schedule *s,
     void (*visit)(struct destination *d, void *arg), void *arg);
 
+/* A server asked for it: nothing for this destination for so long, then one
+ * message looks whether it takes mail again. What is still in flight does not
+ * end the suspension. */
+void schedule_suspend(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why, uint64_t for_ms);
 /* An operator asked for its mail to be tried: look now whether it is up. */
 void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d);
 

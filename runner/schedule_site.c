@@ -196,6 +196,7 @@ static void mark_wake(struct schedule *s, struct destination *d)
 
 static void set_up(struct schedule *s, struct destination *d)
 {
+	d->is_suspended = false;
 	d->health = HEALTH_UP;
 	d->is_login_refused = false;
 	d->probe_wait_ms = 0;
@@ -220,6 +221,8 @@ void destination_good(struct schedule *s, struct destination *d)
 		d->successes = 0;
 		destination_update(s, d);
 	}
+	if (d->is_suspended)
+		return;
 	if (d->health == HEALTH_DEAD ||
 	    (!d->is_awake && (d->has_retried || d->down_at > 0))) {
 		d->is_awake = true;
@@ -273,7 +276,7 @@ static void set_down(struct schedule *s, uint64_t now, struct destination *d,
 void destination_down(struct schedule *s, uint64_t now, struct destination *d,
     const struct outcome *why)
 {
-	if (d->health == HEALTH_DEAD ||
+	if (d->health == HEALTH_DEAD || d->is_suspended ||
 	    (d->health == HEALTH_DOWN && d->is_login_refused))
 		return;
 	if (why && why->verdict != VERDICT_OK)
@@ -286,6 +289,26 @@ void destination_down(struct schedule *s, uint64_t now, struct destination *d,
 		d->probe_wait_ms = 0;
 	d->is_login_refused = false;
 	set_down(s, now, d, s->options.probe_first_ms, s->options.probe_max_ms);
+}
+
+void schedule_suspend(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why, uint64_t for_ms)
+{
+	if (d->health == HEALTH_DEAD ||
+	    (d->is_suspended && d->probe_at >= now + for_ms))
+		return;
+	d->why = *why;
+	d->is_suspended = true;
+	d->has_no_stock = false;
+	d->probe_at = now + for_ms;
+	if (d->health != HEALTH_DOWN)
+		d->down_at = now;
+	d->health = HEALTH_DOWN;
+	d->is_awake = false;
+	d->successes = 0;
+	heap_set(&s->destination_timers, &d->timer, d->probe_at);
+	end_sessions(s, d);
+	destination_update(s, d);
 }
 
 void destination_want_hosts(struct schedule *s, struct destination *d)
@@ -337,6 +360,7 @@ void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
 
 static void timer_passed(struct schedule *s, struct destination *d)
 {
+	d->is_suspended = false;
 	if (d->health == HEALTH_DEAD) {
 		d->health = HEALTH_UP;
 		d->hosts = HOSTS_UNKNOWN;

@@ -31,6 +31,10 @@ static enum cause find_cause(const struct rcpt_outcome *o)
 {
 	switch (o->result) {
 	case RCPT_DEFERRED:
+		if (o->action == REPLY_SUSPEND)
+			return CAUSE_SUSPENDED;
+		if (o->action == REPLY_RETRY || o->action == REPLY_RELAY)
+			return CAUSE_RETRY;
 		return o->code == 0 || o->code == 421 ? CAUSE_CONNECT
 						      : CAUSE_RETRY;
 	case RCPT_UNCERTAIN:
@@ -57,6 +61,8 @@ static enum cause cause_of(
 			continue;
 		if (c->cause != CAUSE_NONE)
 			return c->cause;
+		if (cause == CAUSE_SUSPENDED)
+			return cause;
 		if (best == CAUSE_NONE || cause == CAUSE_RETRY ||
 		    (cause == CAUSE_UNCERTAIN && best != CAUSE_RETRY) ||
 		    best == CAUSE_UNTOUCHED)
@@ -116,23 +122,47 @@ static void give_up(struct rcpt_outcome *o)
 		o->reply = SPAN_LITERAL("could not be delivered in time");
 }
 
+/* When to try again, by the rules or the destination's suspension; never
+ * beyond the end of its life. */
+static uint64_t next_try(const struct settle_case *c,
+    const struct ruling *ruling, const struct retry_case *retry,
+    const struct retry_plan *plan)
+{
+	uint64_t next = plan->next_try_ms;
+
+	if (c->suspended_ms > 0)
+		next = c->now_ms + c->suspended_ms +
+		       c->random % (c->suspended_ms / 10 + 1);
+	else
+		next = ruling_next_ms(ruling, c->now_ms, next, retry->attempts,
+		    c->retry->jitter_percent, c->random);
+	return next < plan->ends_at * 1000 ? next : plan->ends_at * 1000;
+}
+
 static void conclude(const struct settle_case *c,
     const struct settle_recipient *asked, size_t n,
     struct rcpt_outcome *outcomes, uint8_t *reports, struct attempt *attempt)
 {
-	enum cause cause = cause_of(c, outcomes, n);
-	struct retry_case retry = {
+	struct ruling ruling = { 0 };
+	enum cause cause;
+	struct retry_case retry;
+	struct retry_plan plan = { 0 };
+	bool peer_has_dsn = attempt->result.peer_has_dsn, counts;
+
+	if (c->words)
+		ruling = ruling_apply(
+		    c->conf, c->relay, outcomes, n, &c->words->texts);
+	cause = cause_of(c, outcomes, n);
+	counts = cause_counts(cause) && c->suspended_ms == 0;
+	retry = (struct retry_case){
 		.cause = cause,
 		.now_ms = c->now_ms,
 		.accepted_at = c->accepted_at,
 		.expires_at = c->expires_at,
-		.attempts = c->attempts + (cause_counts(cause) ? 1 : 0),
+		.attempts = c->attempts + (counts ? 1 : 0),
 		.is_warned = c->flags & WAITING_WARNED,
 		.random = c->random,
 	};
-	struct retry_plan plan = { 0 };
-	bool peer_has_dsn = attempt->result.peer_has_dsn;
-
 	if (cause != CAUSE_NONE)
 		plan = retry_plan(c->retry, &retry);
 	for (size_t i = 0; i < n; i++) {
@@ -142,11 +172,16 @@ static void conclude(const struct settle_case *c,
 		    c, &asked[i], &outcomes[i], plan.warns, peer_has_dsn);
 	}
 	attempt->next_try_ms = cause != CAUSE_NONE && !plan.gives_up
-				   ? plan.next_try_ms
+				   ? next_try(c, &ruling, &retry, &plan)
 				   : c->now_ms;
-	attempt->counts = cause == CAUSE_NONE || cause_counts(cause);
+	attempt->counts = cause == CAUSE_NONE || counts;
 	attempt->line_died = c->line_died;
 	attempt->cause = span_of(cause_name(cause));
+	if (c->words) {
+		attempt->cause = ruling_cause(
+		    &ruling, cause_name(cause), c->relay, c->words->cause);
+		c->words->ruling = ruling;
+	}
 	attempt->reports = reports;
 	attempt->result.recipients = outcomes;
 	attempt->result.nrecipients = n;

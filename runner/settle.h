@@ -5,6 +5,7 @@
 
 #include "common/messages.h"
 #include "runner/retry.h"
+#include "runner/ruling.h"
 
 /* What is known of the delivery besides the result. */
 struct settle_case {
@@ -17,6 +18,19 @@ struct settle_case {
 	uint64_t random;
 	bool line_died;
 	enum cause cause; /* CAUSE_NONE: found from the result */
+	/* Reply rules; NULL: none, all is taken as it is. */
+	const struct conf *conf;
+	struct settle_words *words;
+	struct span relay;     /* by which a rule has sent it already */
+	uint64_t suspended_ms; /* its destination is suspended by a rule for
+				* this long: no attempt is used up */
+};
+
+/* Room for texts that the attempt points into. */
+struct settle_words {
+	struct buf texts;
+	char cause[CAUSE_MAX + 1];
+	struct ruling ruling; /* out: what the rules said */
 };
 
 struct settle_recipient {

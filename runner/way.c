@@ -18,6 +18,16 @@ static int copy_servers(
 	return way->servers ? 0 : -1;
 }
 
+struct span destination_relay(const struct destination *d)
+{
+	struct span name = span_of(d->name);
+
+	if (!span_has_prefix_nocase(name, "relay:"))
+		return (struct span){ NULL, 0 };
+	name = span_from(name, 6);
+	return span_cut(&name, ' '); /* " tls=..." may follow */
+}
+
 struct way *way_new(const struct route *route, struct span domain)
 {
 	struct way *way = calloc(1, sizeof(*way));

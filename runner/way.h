@@ -4,6 +4,7 @@
 #define RUNNER_WAY_H
 
 #include "runner/route.h"
+#include "runner/schedule.h"
 
 enum { WAY_QUERIES_MAX = 16 };
 
@@ -19,6 +20,9 @@ struct way {
 	struct buf *answers; /* nqueries times resolve_answer; NULL: none */
 	struct buf *fresh;   /* being filled by the asking under way */
 };
+
+/* The relay that the destination's mail goes by; empty: none. */
+struct span destination_relay(const struct destination *d);
 
 struct way *way_new(const struct route *route, struct span domain);
 void way_free(struct way *way);

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <stdio.h>
+
 #include <cmocka.h>
 
 #define T0 1700000000u
@@ -162,6 +164,40 @@ static void say(unsigned i, uint8_t result, uint16_t code, const char *reply)
 	said[i].result = result;
 	said[i].code = code;
 	said[i].reply = span_of(reply);
+}
+
+/* With reply rules. */
+static struct conf_reply replies[] = {
+	{ { "/etc/outpost.conf", 7 }, "", NULL, "retry", 600 },
+	{ { "/etc/outpost.conf", 8 }, "", NULL, "bounce", 0 },
+	{ { "/etc/outpost.conf", 9 }, "", NULL, "suspend", 0 },
+	{ { "/etc/outpost.conf", 10 }, "", NULL, "relay:isp", 0 },
+};
+static struct conf_server server = { .host = "isp.example" };
+static struct conf_relay relay = {
+	.name = "isp", .servers = &server, .nservers = 1
+};
+static const struct conf rules_conf = {
+	.replies = replies, .nreplies = 4, .relays = &relay, .nrelays = 1
+};
+static struct settle_words words;
+
+static struct settle_case ruled_mail(void)
+{
+	struct settle_case c = mail();
+
+	buf_clear(&words.texts);
+	buf_init(&words.texts, RCPTS_PER_DELIVERY * REPLY_MAX);
+	c.conf = &rules_conf;
+	c.words = &words;
+	return c;
+}
+
+static void rule(unsigned i, uint8_t action, uint32_t after_s, uint16_t number)
+{
+	said[i].action = action;
+	said[i].after_s = after_s;
+	said[i].rule = number;
 }
 
 static struct attempt settled(const struct settle_case *c, bool has_dsn)
@@ -329,6 +365,110 @@ static void test_refused_here_is_reached(void **state)
 	assert_false(settle_is_reached(&result));
 }
 
+static void expect_text(struct span got, const char *text)
+{
+	if (!span_is_equal(got, span_of(text)))
+		fail_msg("%.*s, not %s", (int)got.n, got.p, text);
+}
+
+static void test_ruled_retry(void **state)
+{
+	struct settle_case c = ruled_mail();
+	struct attempt a;
+
+	(void)state;
+	say(1, RCPT_FAILED, 550, "550 5.7.1 wait");
+	snprintf(said[1].status, sizeof(said[1].status), "5.7.1");
+	rule(1, REPLY_RETRY, 600, 1);
+	a = settled(&c, false);
+	assert_int_equal(outcomes[1].result, RCPT_DEFERRED);
+	assert_string_equal(outcomes[1].status, "4.7.1");
+	assert_true(a.next_try_ms >= c.now_ms + 600000);
+	assert_true(a.next_try_ms <= c.now_ms + 600000 * 2);
+	assert_true(a.counts);
+	expect_text(a.cause, "retry rule=outpost.conf:7");
+	/* a built-in rule's wait does not hold for ever */
+	rule(1, REPLY_RETRY, 60, REPLY_RULE_BUILTIN + 1);
+	c.attempts = 30;
+	a = settled(&c, false);
+	assert_true(a.next_try_ms > c.now_ms + 3600 * 1000);
+	/* and never beyond the end of its life */
+	rule(1, REPLY_RETRY, 30 * 86400, 1);
+	a = settled(&c, false);
+	assert_true(
+	    a.next_try_ms <= (c.accepted_at + growing.lifetime_s) * 1000ull);
+}
+
+static void test_ruled_bounce(void **state)
+{
+	static char longest[REPLY_MAX + 1];
+	struct settle_case c = ruled_mail();
+
+	(void)state;
+	say(1, RCPT_DEFERRED, 451, "451 4.7.1 no");
+	snprintf(said[1].status, sizeof(said[1].status), "4.7.1");
+	rule(1, REPLY_BOUNCE, 0, 2);
+	memset(longest, 'x', REPLY_MAX);
+	say(2, RCPT_DEFERRED, 451, longest);
+	rule(2, REPLY_BOUNCE, 0, 2);
+	settled(&c, false);
+	assert_int_equal(outcomes[1].result, RCPT_FAILED);
+	assert_string_equal(outcomes[1].status, "5.7.1");
+	assert_int_equal(reports[1], REPORT_FAILED);
+	expect_text(outcomes[1].reply,
+	    "451 4.7.1 no (final by reply rule outpost.conf:8)");
+	assert_true(outcomes[2].reply.n <= REPLY_MAX);
+}
+
+static void test_ruled_suspend(void **state)
+{
+	struct settle_case c = ruled_mail();
+	struct attempt a;
+
+	(void)state;
+	say(1, RCPT_DEFERRED, 451, "451 grey");
+	rule(1, REPLY_RETRY, 60, 1);
+	say(2, RCPT_FAILED, 554, "554 blocked");
+	rule(2, REPLY_SUSPEND, 0, 3);
+	a = settled(&c, false);
+	assert_int_equal(outcomes[2].result, RCPT_DEFERRED);
+	assert_true(a.next_try_ms >= c.now_ms + SUSPEND_S * 1000ull);
+	expect_text(a.cause, "suspended rule=outpost.conf:9");
+	assert_int_equal(words.ruling.action, REPLY_SUSPEND);
+	/* waiting for it uses no attempt up */
+	c.suspended_ms = 5000;
+	c.cause = CAUSE_SUSPENDED;
+	rule(1, REPLY_AS_IS, 0, 0);
+	rule(2, REPLY_AS_IS, 0, 0);
+	a = settled(&c, false);
+	assert_false(a.counts);
+	assert_true(a.next_try_ms >= c.now_ms + 5000 &&
+		    a.next_try_ms <= c.now_ms + 5500);
+}
+
+static void test_ruled_relay(void **state)
+{
+	struct settle_case c = ruled_mail();
+	struct attempt a;
+
+	(void)state;
+	say(1, RCPT_FAILED, 554, "554 not from you");
+	rule(1, REPLY_RELAY, 0, 4);
+	a = settled(&c, false);
+	assert_int_equal(outcomes[1].result, RCPT_DEFERRED);
+	assert_int_equal(a.next_try_ms, c.now_ms + RELAY_SOON_MS);
+	expect_text(a.cause, "retry rule=outpost.conf:10 relay=isp");
+	/* it stays there; and what the relay says itself is taken as it is */
+	c.relay = SPAN_LITERAL("isp");
+	a = settled(&c, false);
+	assert_int_equal(outcomes[1].result, RCPT_FAILED);
+	say(1, RCPT_DEFERRED, 0, "connect: refused");
+	rule(1, REPLY_AS_IS, 0, 0);
+	a = settled(&c, false);
+	expect_text(a.cause, "connect relay=isp");
+	buf_clear(&words.texts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +487,10 @@ int main(void)
 		cmocka_unit_test(test_bad_results),
 		cmocka_unit_test(test_line_died),
 		cmocka_unit_test(test_refused_here_is_reached),
+		cmocka_unit_test(test_ruled_retry),
+		cmocka_unit_test(test_ruled_bounce),
+		cmocka_unit_test(test_ruled_suspend),
+		cmocka_unit_test(test_ruled_relay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
