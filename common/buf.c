@@ -48,9 +48,9 @@ char *buf_reserve(struct buf *b, size_t n)
 
 void buf_put(struct buf *b, const void *data, size_t n)
 {
-	char *to = buf_reserve(b, n);
+	char *to = n > 0 ? buf_reserve(b, n) : NULL;
 
-	if (!to || n == 0)
+	if (!to)
 		return;
 	memcpy(to, data, n);
 	b->len += n;

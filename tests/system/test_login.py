@@ -3,15 +3,15 @@ know how, or ask without end."""
 import base64
 import json
 import os
-import pathlib
 import smtplib
 import ssl
 import subprocess
 import sys
 import time
 
+import dovecot
 from login_peer import Login, server_context
-from outpost import Folder, Instance, wait_until
+from outpost import Folder, Instance, Sink, free_port, wait_until
 from scripted import CLOSE, Answer, Stage
 
 ODD = "with space #hash :colon \"quote\" $dollar \\back ä"
@@ -492,6 +492,56 @@ def test_verified(folder):
         expect(row and "4.7." in row[0]["status"], outpost.queue())
     expect(peer.attempts == [("PLAIN", ME, True)], peer.attempts)
     expect(other.attempts == [], "to a server of another name")
+    c.stop()
+
+
+# --- a real server -----------------------------------------------------------
+
+def test_dovecot(folder):
+    """Each mechanism of Dovecot's; its refusal of a password and of a token."""
+    reason = dovecot.why_not()
+    if reason:
+        print(f"dovecot          skipped: {reason}")
+        return
+    c = Case(folder, "dovecot")
+    secret, wrong = c.secret("password", ODD), c.secret("wrong", "nonsense")
+    show = c.secret("show.sh", "#!/bin/sh\ncat $1\n", 0o755)
+    good = c.secret("good", dovecot.token(ME) + "\n", 0o644)
+    stale = c.secret("stale", dovecot.token(ME, -60), 0o644)
+    port = free_port()
+    password = f'user = "{ME}" password-file = "{secret}" '
+    token = f'user = "{ME}" token-command = {{ "{show}", "%s" }} '
+    relays = {m.lower(): password + f'mechanisms = {{ "{m}" }}'
+              for m in PASSWORD_OFFERS}
+    relays |= {m.lower(): token % good + f'mechanisms = {{ "{m}" }}'
+               for m in ("XOAUTH2", "OAUTHBEARER")}
+    relays["any"] = password
+    refused = {"wrong": password.replace(str(secret), str(wrong)),
+               "stale-x": token % stale + 'mechanisms = { "XOAUTH2" }',
+               "stale-b": token % stale + 'mechanisms = { "OAUTHBEARER" }'}
+    for name, settings in (relays | refused).items():
+        c.conf += f'relay "{name}" {{ servers = {{ "submission://' \
+            f'localhost:{port}" }} {settings} }}\n'
+        c.sender(f"@{name}.example", name)
+    with Sink(c.folder / "sink") as sink, dovecot.Dovecot(
+            c.folder / "dovecot", port, sink.port, {ME: ODD}, c.pem) as server:
+        with c.ready() as outpost:
+            for name in relays | refused:
+                c.send(f"me@{name}.example")
+            # Dovecot takes 5 seconds over a bad token, and will be asked twice
+            if not wait_until(lambda: len(sink.messages()) == len(relays) and
+                              log_lines(outpost, "relay-login-refused") and
+                              len(log_lines(outpost, "relay-token-refused"))
+                              == 2):
+                raise AssertionError(outpost.text() + server.log())
+            left = {r["sender"][3:-8]: r["reply"] for r in outpost.queue()}
+            lines = log_lines(outpost, "relay-token-refused")
+            server.stop()  # no line waits for it when all ends
+        expect(set(left) == set(refused), left)
+        expect("535 5.7.8" in left["wrong"] and
+               "AUTH SCRAM-SHA-256" in left["wrong"], left)
+        expect(all("535" in line and "status" in line for line in lines),
+               lines)
     c.stop()
 
 

@@ -579,6 +579,41 @@ static void test_not_yet(void **state)
 	    "tls { dane = 3 }", "1: dane: 3 is not allowed; off, on or shadow");
 }
 
+static void test_logins(void **state)
+{
+	struct conf *conf = load("relay isp { servers = x user = \"me@isp\"\n"
+				 "password-file = \"/etc/secret #1\"\n"
+				 "mechanisms = { plain, SCRAM-SHA-256 } }\n"
+				 "relay cloud { servers = y user = me\n"
+				 "token-command = { \"/bin/token\", \"a b\" }\n"
+				 "certificate = \"/etc/both.pem\" }");
+
+	(void)state;
+	assert_non_null(conf);
+	assert_string_equal(conf->relays[0].user, "me@isp");
+	assert_string_equal(conf->relays[0].password_file, "/etc/secret #1");
+	assert_int_equal(conf->relays[0].mechanisms.count, 2);
+	assert_int_equal(conf->relays[1].token_command.count, 2);
+	assert_string_equal(conf->relays[1].token_command.items[1], "a b");
+	assert_null(conf->relays[1].key);
+	check_error("relay a { servers = x password-file = \"/s\" }",
+	    "1: password-file: needs user");
+	check_error("relay a { servers = x token-command = { \"/t\" } }",
+	    "1: token-command: needs user");
+	check_error("relay a { servers = x user = u password-file = \"/s\"\n"
+		    "token-command = { \"/t\" } }",
+	    "2: token-command: either this or password-file");
+	check_error("relay a { servers = x user = u\n"
+		    "token-command = { \"token --now\" } }",
+	    "2: token-command: token --now is not allowed; the whole path");
+	check_error("relay a { servers = x key = \"/k\" }",
+	    "1: key: needs certificate");
+	check_error("relay a { servers = x user = u mechanisms = { NTLM } }",
+	    "1: mechanisms: NTLM is not allowed; EXTERNAL, SCRAM");
+	check_error("relay a { servers = x mechanisms = { PLAIN } }",
+	    "1: mechanisms: needs user or certificate");
+}
+
 static void test_references(void **state)
 {
 	(void)state;
@@ -773,6 +808,7 @@ int main(void)
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_logins),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_nodes),

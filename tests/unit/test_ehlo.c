@@ -1,5 +1,6 @@
 /* ehlo.c: answers to EHLO as servers give them. */
 #include "remote/ehlo.h"
+#include "remote/sasl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,6 +44,42 @@ static void test_none(void **state)
 	assert_false(e.has_pipelining || e.has_chunking || e.has_size);
 	e = parse("250-x\r\n250-XPIPELINING\r\n250-PIPELININGX\r\n250 \r\n");
 	assert_false(e.has_pipelining);
+}
+
+static void test_auth(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t wanted;
+		const char *shown;
+	} cases[] = {
+		{ "250-x\r\n250 SIZE\r\n", 0, NULL },
+		{ "250-x\r\n250 AUTH\r\n", 0, "" },
+		{ "250-x\r\n250 AUTH PLAIN  login X\r\n",
+		    SASL_BIT(SASL_PLAIN) | SASL_BIT(SASL_LOGIN),
+		    "PLAIN login X" },
+		{ "250-x\r\n250-AUTH=LOGIN\r\n250 auth CRAM-MD5\r\n",
+		    SASL_BIT(SASL_LOGIN) | SASL_BIT(SASL_CRAM_MD5),
+		    "LOGIN CRAM-MD5" },
+		{ "250-x\r\n250 AUTHPLAIN\r\n", 0, NULL },
+		{ "250-x\r\n250 AUTH "
+		  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA "
+		  "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB "
+		  "PLAIN\r\n",
+		    SASL_BIT(SASL_PLAIN),
+		    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA "
+		    "PLAIN" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct ehlo e = parse(cases[i].text);
+
+		assert_int_equal(e.has_auth, cases[i].shown != NULL);
+		assert_int_equal(e.auth, cases[i].wanted);
+		assert_string_equal(
+		    e.auth_text, cases[i].shown ? cases[i].shown : "");
+	}
 }
 
 static void test_size(void **state)
@@ -111,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_odd),
 		cmocka_unit_test(test_helo),
