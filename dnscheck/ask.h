@@ -43,7 +43,7 @@ enum {
 	ASK_TLSA = 52,
 	ASK_CAA = 257,
 };
-const char *ask_type_name(uint16_t type); /* "MX"; "TYPE99" for others */
+const char *ask_type_name(uint16_t type); /* "MX"; those above */
 
 /* Names are in lower case, without the last dot, other than plain bytes as
  * \DDD; "" is the root. Behind every span stands a NUL that is not counted. */
@@ -66,6 +66,7 @@ struct ask_answer {
 	bool says_secure;    /* AD, whoever says it */
 	bool has_edns;	     /* the answer carries an OPT record */
 	bool has_signatures; /* RRSIG in it */
+	bool refuses_edns;   /* FORMERR or NOTIMPL */
 	bool by_tcp;
 	bool was_truncated; /* over UDP, before TCP */
 	bool was_cut;	    /* more than ASK_RECORDS_MAX; the rest is left out*/
@@ -94,7 +95,7 @@ struct ask_options {
 	struct deadline deadline;	 /* nothing is waited for beyond it */
 };
 
-/* Before the sandbox: may read files. NULL: no memory. */
+/* Before the sandbox: may read files. */
 struct ask *ask_new(const struct ask_options *options);
 void ask_free(struct ask *ask);
 

@@ -45,6 +45,8 @@ void findings_init(struct findings *f);
 void findings_clear(struct findings *f);
 /* Copied. Beyond FINDINGS_MAX: counted in dropped. */
 void findings_add(struct findings *f, const struct finding *finding);
+/* What was not looked at, because there was too much: counted in dropped. */
+void findings_drop(struct findings *f);
 /* By node, line, address, the order of the families, subject, then severity;
  * the same for the same findings. */
 void findings_sort(struct findings *f);
