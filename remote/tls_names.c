@@ -112,23 +112,34 @@ static void put_common_name(X509 *x, struct buf *out)
 		    span_of_asn1(X509_NAME_ENTRY_get_data(entry)), out);
 }
 
+static bool put_quoted(const GENERAL_NAME *name, struct buf *out)
+{
+	buf_putc(out, '"');
+	if (!put_alternative(name, out))
+		return false;
+	buf_putc(out, '"');
+	return true;
+}
+
 /* Each on its own, so that a name is shown whole or not at all. */
 static size_t put_names(
-    X509 *x, size_t max, const char *quote, unsigned most, struct buf *out)
+    X509 *x, size_t max, bool is_quoted, unsigned most, struct buf *out)
 {
 	GENERAL_NAMES *names =
 	    X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	size_t start = out->len, count = 0, before;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && count < most; i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
 		before = out->len;
-		buf_puts(out, count > 0 ? ", " : "");
-		buf_puts(out, quote);
-		if (!put_alternative(sk_GENERAL_NAME_value(names, i), out)) {
+		if (count > 0)
+			buf_puts(out, ", ");
+		if (is_quoted ? !put_quoted(name, out)
+			      : !put_alternative(name, out)) {
 			out->len = before;
 			continue;
 		}
-		buf_puts(out, quote);
 		count++;
 		if (out->len - start <= max)
 			continue;
@@ -143,7 +154,7 @@ static size_t put_names(
 
 void tls_names_print(X509 *x, size_t max, struct buf *out)
 {
-	if (put_names(x, max, "\"", UINT32_MAX, out) > 0)
+	if (put_names(x, max, true, UINT32_MAX, out) > 0)
 		return;
 	buf_puts(out, "no name but its subject \"");
 	put_common_name(x, out);
@@ -162,7 +173,7 @@ void tls_names_print_one(X509 *x, const struct span *fitting, size_t nfitting,
 		}
 	if (fit)
 		tls_names_escape(span_of(fit), out);
-	else if (put_names(x, NAME_MAX_BYTES, "", 1, out) == 0)
+	else if (put_names(x, NAME_MAX_BYTES, false, 1, out) == 0)
 		put_common_name(x, out);
 	OPENSSL_free(fit);
 }

@@ -695,6 +695,8 @@ static int tear_down(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		made_free(all[i]);
+	SSL_CTX_free(drive_tls);
+	castore_free((struct castore *)drive_store);
 	unlink(bundle);
 	return 0;
 }
