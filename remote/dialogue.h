@@ -55,6 +55,7 @@ struct dialogue {
 	bool is_login_spent;   /* and must not be tried elsewhere */
 	const char *shown; /* what the log has in place of the command, while
 			    * AUTH goes on; else NULL */
+	struct deadline login_until; /* all of AUTH together */
 	/* over all connections of the session */
 	bool is_stepwise; /* no commands ahead of their answers, no BDAT */
 	uint32_t connections, round_trips;

@@ -125,10 +125,11 @@ static int ask(struct dialogue *d, const char *line, const char *shown,
     struct outcome *why)
 {
 	struct buf *out = stream_out(&d->stream);
+	uint32_t left_ms = (uint32_t)deadline_left_ms(d->login_until);
 	int status;
 
 	d->shown = shown;
-	status = dialogue_ask(d, "AUTH", line, d->waits->ehlo, why);
+	status = dialogue_ask(d, "AUTH", line, left_ms, why);
 	d->shown = NULL;
 	if (stream_waiting(&d->stream) == 0 && out->data)
 		explicit_bzero(out->data, out->cap);
@@ -323,6 +324,7 @@ int dialogue_login(struct dialogue *d, struct outcome *why)
 		set &= ~SASL_BIT(SASL_EXTERNAL);
 	if (set == 0)
 		return none_in_common(d, why);
+	d->login_until = deadline_in_ms(d->waits->ehlo);
 	status = try_all(d, set, &binding, why);
 	d->is_login_spent = status == LOGIN_REFUSED;
 	d->is_login_refused = status == LOGIN_REFUSED || status == LOGIN_NEXT;

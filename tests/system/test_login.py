@@ -430,6 +430,12 @@ def test_misbehaviour(folder):
         expect(hosts["garbage"].commands().count("*") == 1,
                hosts["garbage"].commands())
         expect("swordfish" not in outpost.log() + json.dumps(rows), "leak")
+    # nor in what is kept: records, transcripts, settings
+    plain = base64.b64encode(f"\0{ME}\0swordfish".encode())
+    for path in (c.outpost.folder).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            data = path.read_bytes()
+            expect(b"swordfish" not in data and plain not in data, path)
     c.stop()
 
 

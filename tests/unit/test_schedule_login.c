@@ -140,6 +140,30 @@ static void test_changed(void **state)
 	schedule_free(s);
 }
 
+static void test_operator(void **state)
+{
+	struct destination *d;
+	unsigned recorded;
+	struct decision x;
+
+	(void)state;
+	begin(20, 100);
+	d = refuse(&recorded);
+	now += NUDGE_MS;
+	schedule_nudge(s, now, d);
+	add("relay:isp");
+	add("relay:isp");
+	assert_true(schedule_next(s, now, &x));
+	assert_int_equal(x.kind, DECIDE_RESOLVE);
+	schedule_hosts(
+	    s, now, d, &(struct outcome){ .verdict = VERDICT_OK }, 3600000);
+	expect(DECIDE_SESSION);
+	expect(DECIDE_GIVE);
+	expect(DECIDE_END);
+	expect_nothing(); /* one, not two */
+	schedule_free(s);
+}
+
 /* A word of another session that worked before does not undo it. */
 static void test_others_do_not_help(void **state)
 {
@@ -228,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_one_attempt),
 		cmocka_unit_test(test_waits_grow),
 		cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_operator),
 		cmocka_unit_test(test_others_do_not_help),
 		cmocka_unit_test(test_careful),
 	};
