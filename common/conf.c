@@ -80,7 +80,8 @@ static void add_default_line(struct conf *conf)
 }
 
 /* The reading holds the first file, or none. Frees it. */
-static struct conf *load(struct conf_reading *r, struct buf *errors)
+static struct conf *load(
+    struct conf_reading *r, const char *node, struct buf *errors)
 {
 	struct conf *conf = calloc(1, sizeof(*conf));
 
@@ -93,6 +94,10 @@ static struct conf *load(struct conf_reading *r, struct buf *errors)
 		conf_scan(r, (int)i);
 	if (!r->is_broken) {
 		conf_build(r, conf);
+		if (node) {
+			free(conf->node);
+			conf->node = conf_strdup(node);
+		}
 		add_default_line(conf);
 		conf_check(r, conf);
 	}
@@ -105,7 +110,8 @@ static struct conf *load(struct conf_reading *r, struct buf *errors)
 	return conf;
 }
 
-struct conf *conf_load(const char *path, struct buf *errors)
+struct conf *conf_load_as(
+    const char *path, const char *node, struct buf *errors)
 {
 	struct conf_reading *r = reading_new();
 	struct conf_at nowhere = { -1, 0 };
@@ -116,7 +122,12 @@ struct conf *conf_load(const char *path, struct buf *errors)
 		conf_file_add(r, path, nowhere);
 	else if (access(DEFAULT_PATH, F_OK) == 0)
 		conf_file_add(r, DEFAULT_PATH, nowhere);
-	return load(r, errors);
+	return load(r, node, errors);
+}
+
+struct conf *conf_load(const char *path, struct buf *errors)
+{
+	return conf_load_as(path, NULL, errors);
 }
 
 struct conf *conf_load_fd(int fd, const char *path, struct buf *errors)
@@ -128,7 +139,7 @@ struct conf *conf_load_fd(int fd, const char *path, struct buf *errors)
 	r->is_effective = true;
 	conf_file_add_fd(
 	    r, has_path ? path : "/", fd, (struct conf_at){ -1, 0 });
-	conf = load(r, errors);
+	conf = load(r, NULL, errors);
 	if (conf && !has_path)
 		conf->file[0] = '\0';
 	return conf;

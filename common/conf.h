@@ -152,6 +152,13 @@ struct conf_defaults {
 	char *reply_to, *sender_name, *sender_domain;
 };
 
+/* What dnscheck cannot know by itself. */
+struct conf_dnscheck {
+	struct strings external; /* "203.0.113.5", "10.0.0.5=203.0.113.5" */
+	char *whoami;		 /* "NAME@SERVER"; NULL: nobody is asked */
+	char *signed_name, *bogus_name; /* to try resolvers with */
+};
+
 struct conf_limits {
 	uint64_t message_size, spool_size; /* bytes */
 	int recipients;			   /* a message */
@@ -191,6 +198,7 @@ struct conf {
 	struct conf_defaults defaults;
 	struct conf_limits limits;
 	struct conf_tls tls;
+	struct conf_dnscheck dnscheck;
 	struct conf_reply *replies;
 	size_t nreplies;
 };
@@ -200,6 +208,9 @@ struct conf {
  * that is not there is an error only when it was named. Returns the whole
  * configuration, or NULL with *errors filled (never both). */
 struct conf *conf_load(const char *path, struct buf *errors);
+/* The same as if it said node = "NODE"; NULL: what it says. */
+struct conf *conf_load_as(
+    const char *path, const char *node, struct buf *errors);
 /* The text that conf_print made, from a descriptor (closed). */
 struct conf *conf_load_fd(int fd, const char *path, struct buf *errors);
 /* Effective settings as a configuration file. */

@@ -229,6 +229,16 @@ static const struct conf_option tls_options[] = {
 	END,
 };
 
+static const struct conf_option dnscheck_options[] = {
+	{ "external", &kind_texts, AT(conf_dnscheck, external) },
+	{ "whoami", &kind_text, AT(conf_dnscheck, whoami), 1 },
+	{ "signed-name", &kind_text, AT(conf_dnscheck, signed_name), 1,
+	    .fallback = "." },
+	{ "bogus-name", &kind_text, AT(conf_dnscheck, bogus_name), 1,
+	    .fallback = "dnssec-failed.org" },
+	END,
+};
+
 static const struct conf_choice reply_actions[] = {
 	{ "retry", 0 },
 	{ "bounce", 0 },
@@ -277,6 +287,8 @@ static const struct conf_block root_blocks[] = {
 	    .offset = offsetof(struct conf, defaults) },
 	{ "limits", limits_options, .offset = offsetof(struct conf, limits) },
 	{ "tls", tls_options, .offset = offsetof(struct conf, tls) },
+	{ "dnscheck", dnscheck_options,
+	    .offset = offsetof(struct conf, dnscheck) },
 	{ "reply", reply_options, NULL, &reply_title,
 	    ARRAY(conf_reply, replies, nreplies) },
 	{ "restrict", restrict_options, NULL, &restrict_title,

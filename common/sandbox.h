@@ -10,12 +10,13 @@
 /* What a program does after it is confined. All may: read, write, poll, use
  * descriptors they have, pass descriptors, allocate, read clocks, exit. */
 enum {
-	SANDBOX_FILES = 1,   /* open, rename, unlink below the given folders */
-	SANDBOX_CONNECT = 2, /* TCP and UDP sockets to the outside */
-	SANDBOX_FORK = 4,    /* fork without exec, wait, kill own children */
-	SANDBOX_ACCEPT = 8,  /* accept on listeners it was given */
-	SANDBOX_UNIX = 16,   /* socketpair */
-	SANDBOX_SYNC = 32,   /* fsync, fdatasync of what is open */
+	SANDBOX_FILES = 1,    /* open, rename, unlink below the given folders */
+	SANDBOX_CONNECT = 2,  /* TCP and UDP sockets to the outside */
+	SANDBOX_FORK = 4,     /* fork without exec, wait, kill own children */
+	SANDBOX_ACCEPT = 8,   /* accept on listeners it was given */
+	SANDBOX_UNIX = 16,    /* socketpair */
+	SANDBOX_SYNC = 32,    /* fsync, fdatasync of what is open */
+	SANDBOX_THREADS = 64, /* more threads of this process */
 };
 
 struct sandbox {

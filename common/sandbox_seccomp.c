@@ -156,6 +156,15 @@ static void allow_fork(scmp_filter_ctx ctx)
 	check(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(tgkill), 0));
 }
 
+/* The C library tries clone3 first, then does with this. */
+static void allow_threads(scmp_filter_ctx ctx)
+{
+	const scmp_datum_t thread =
+	    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+
+	allow_if(ctx, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
+}
+
 static void allow_all_of(scmp_filter_ctx ctx, unsigned allows)
 {
 	allow_base(ctx);
@@ -168,6 +177,8 @@ static void allow_all_of(scmp_filter_ctx ctx, unsigned allows)
 		ALLOW(ctx, accept_calls);
 	if (allows & SANDBOX_UNIX)
 		ALLOW(ctx, unix_calls);
+	if (allows & SANDBOX_THREADS)
+		allow_threads(ctx);
 	if (allows & SANDBOX_SYNC)
 		ALLOW(ctx, sync_calls);
 }
