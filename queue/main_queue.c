@@ -47,7 +47,8 @@ static int run(struct tool *tool)
 	if (status != 0)
 		return status;
 	set_timezone(tool->conf);
-	if (tool->options.command->run != tool_verify) {
+	if (tool->options.command->run != tool_verify &&
+	    tool->options.command->run != tool_replies) {
 		tool->source = source_open(tool->conf, &why);
 		if (!tool->source)
 			return tool_fail(tool->options.command->name, &why);

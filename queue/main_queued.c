@@ -4,6 +4,7 @@
 #include "common/child.h"
 #include "common/conf.h"
 #include "common/log.h"
+#include "queue/history.h"
 #include "queue/index_home.h"
 
 #include <errno.h>
@@ -142,8 +143,10 @@ static void on_run(struct child *child)
 		.max_bytes = child->conf->limits.spool_size,
 	};
 	struct outcome why;
+	struct history *history = history_open(options.path);
 	struct spool *spool = spool_open(&options, progress, &why);
 
+	keeper_set_history(child->state, history);
 	if (!spool)
 		fatal(EXIT_TRY_LATER, "spool %s: %s", options.path, why.detail);
 	keeper_run(child->state, spool);

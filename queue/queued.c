@@ -2,6 +2,7 @@
 #include "queue/queued_parts.h"
 
 #include "common/log.h"
+#include "queue/history.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ static void cancel_timers(struct keeper *keeper)
 	loop_timer_cancel(keeper->loop, &keeper->sweep_timer);
 	loop_timer_cancel(keeper->loop, &keeper->accept_timer);
 	loop_timer_cancel(keeper->loop, &keeper->stop_timer);
+	loop_timer_cancel(keeper->loop, &keeper->history_timer);
 }
 
 /* Transactions belong to the spool, so they go before it. */
@@ -63,6 +65,8 @@ static void close_spool(struct keeper *keeper)
 	while ((claim = claims_take_any(&keeper->claims)) != NULL)
 		free(claim);
 	spool_close(spool);
+	history_close(keeper->history);
+	keeper->history = NULL;
 }
 
 void keeper_free(struct keeper *keeper)
@@ -160,6 +164,11 @@ static void maintain(struct keeper *keeper)
 		maintain_in(keeper, MAINTAIN_MORE_MS);
 	if (spool_has_staged(keeper->spool))
 		group_wake(keeper);
+}
+
+void keeper_set_history(struct keeper *keeper, struct history *history)
+{
+	keeper->history = history;
 }
 
 void keeper_run(struct keeper *keeper, struct spool *spool)

@@ -10,6 +10,7 @@
 #include "common/messages.h"
 #include "queue/spool.h"
 
+struct history;
 struct keeper;
 
 struct keeper_limits {
@@ -31,6 +32,8 @@ void keeper_listen(struct keeper *keeper, enum listener_kind kind, int fd);
 /* A connected socket, taken over: ROLE_SMTPD or ROLE_RUNNER. */
 void keeper_peer(struct keeper *keeper, enum role role, int fd);
 
+/* Before keeper_run; taken over, may be NULL. */
+void keeper_set_history(struct keeper *keeper, struct history *history);
 /* Begin to serve; the spool is taken over. */
 void keeper_run(struct keeper *keeper, struct spool *spool);
 /* To be called after every round of the loop: commit and answer. */

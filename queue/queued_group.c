@@ -110,7 +110,7 @@ void group_keep(struct keeper *keeper, const struct request *request)
 
 /* --- commit --------------------------------------------------------------- */
 
-static void log_batch(const struct requests *batch)
+static void log_batch(struct keeper *keeper, const struct requests *batch)
 {
 	log_hold();
 	for (size_t i = 0; i < batch->count; i++) {
@@ -118,8 +118,10 @@ static void log_batch(const struct requests *batch)
 
 		if (request->kind == REQUEST_MESSAGE)
 			log_accepted(request->transaction, request->message);
-		else if (request->kind == REQUEST_RECORD && request->record)
-			log_attempt(request->record);
+		if (request->kind != REQUEST_RECORD || !request->record)
+			continue;
+		log_attempt(request->record);
+		history_note_attempt(keeper, request->record);
 	}
 	log_release();
 }
@@ -180,7 +182,7 @@ static void commit(struct keeper *keeper)
 	if (keeper->runner)
 		wire_push(keeper->runner->wire);
 	if (is_done)
-		log_batch(&batch);
+		log_batch(keeper, &batch);
 	for (size_t i = 0; i < batch.count; i++)
 		free_request(keeper, &batch.items[i]);
 	free(batch.items);

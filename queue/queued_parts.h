@@ -138,6 +138,8 @@ struct keeper {
 	uint32_t window;   /* messages that may still be announced */
 	bool is_more_told; /* since the runner last asked */
 	struct timer maintain_timer, sweep_timer, accept_timer, stop_timer;
+	struct history *history; /* NULL: none */
+	struct timer history_timer;
 	bool is_maintain_due, is_stopping, is_grace_over;
 	struct buf scratch;
 };
@@ -199,6 +201,8 @@ void control_answer_change(struct keeper *keeper, struct request *request,
     const struct outcome *failure);
 
 /* The history (queued_history.c). */
+void history_note_attempt(
+    struct keeper *keeper, const struct held_record *record);
 void history_on_transcript(
     struct wire *wire, struct message *message, void *arg);
 

@@ -18,7 +18,7 @@ struct tool;
 struct tool_command {
 	const char *name;
 	const char *allows; /* groups of options, see tool_options.c */
-	enum { IDS_NONE, IDS_ONE, IDS_ANY } ids;
+	enum { IDS_NONE, IDS_ONE, IDS_ANY, IDS_WORD } ids;
 	uint8_t action;		       /* enum change_action, or 0 */
 	int (*run)(struct tool *tool); /* exit status */
 	const char *help;
@@ -28,9 +28,10 @@ struct tool_options {
 	const struct tool_command *command;
 	const char *conf_path;
 	bool is_help, is_json, count_only, is_yes, is_all, is_dry_run;
-	bool headers, body, raw, reset, rates;
-	uint64_t limit; /* 0: none */
-	uint64_t until; /* hold: UTC seconds */
+	bool headers, body, raw, session, reset, rates;
+	const char *word; /* IDS_WORD: what stands in place of ids */
+	uint64_t limit;	  /* 0: none */
+	uint64_t until;	  /* hold: UTC seconds */
 	struct filter filter;
 	bool has_filter;
 	uint64_t *ids;
@@ -63,6 +64,9 @@ int tool_explain(struct tool *tool);
 int tool_change(struct tool *tool);
 int tool_stats(struct tool *tool);
 int tool_verify(struct tool *tool);
+int tool_replies(struct tool *tool);
+/* The part of show that comes from the history. */
+int tool_show_sessions(struct tool *tool);
 
 /* Say on stderr what went wrong; EXIT_PROBLEM. */
 int tool_fail(const char *what, const struct outcome *why);

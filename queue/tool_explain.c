@@ -5,7 +5,9 @@
 #include "queue/tool_item.h"
 #include "queue/tool_message.h"
 
+#include "common/cause.h"
 #include "common/id.h"
+#include "common/replyrule.h"
 #include "queue/tool_text.h"
 
 #include <stdarg.h>
@@ -60,6 +62,25 @@ static void add_accepted(
 		    json_null());
 }
 
+/* The reply rule that decided, by name; a built-in one with its reason. */
+static void add_rule(
+    json_t *chain, const struct shown_try *try, struct buf *scratch)
+{
+	struct span rule = cause_part(try->cause, "rule");
+	struct span relay = cause_part(try->cause, "relay");
+	const struct reply_builtin *builtin = reply_builtin_named(rule);
+	const char *why;
+
+	if (rule.n == 0)
+		return;
+	why = format(scratch, "%s%s%s%s%s",
+	    builtin ? "built-in reply rule " : "reply rule ", text_safe(rule),
+	    builtin ? ": " : "", builtin ? builtin->why : "",
+	    relay.n ? "; from now on by the relay it names" : "");
+	add(chain, json_time(try->at), "rule", json_string(why),
+	    json_text(rule));
+}
+
 static void add_try(
     json_t *chain, const struct shown_try *try, struct buf *scratch)
 {
@@ -73,9 +94,11 @@ static void add_try(
 		    text_safe(try->line));
 	else
 		why = format(scratch, "no host was reached%s%s",
-		    try->cause.n ? ": " : "", text_safe(try->cause));
+		    try->cause.n ? ": " : "",
+		    text_safe(cause_word(try->cause)));
 	add(chain, json_time(try->at), shown_result(try->result),
 	    json_string(why), json_text(try->reply));
+	add_rule(chain, try, scratch);
 }
 
 /* What it waits for, and the command or setting that would end the wait. */

@@ -1,6 +1,7 @@
 /* One recipient in the queue as the tool shows it. */
 #include "queue/tool_item.h"
 
+#include "common/cause.h"
 #include "common/id.h"
 #include "queue/tool_text.h"
 
@@ -10,6 +11,7 @@ static const char *cause_text(struct span cause)
 {
 	static char word[64];
 
+	cause = cause_word(cause);
 	snprintf(word, sizeof(word), "%.*s", (int)cause.n, cause.p);
 	return word;
 }

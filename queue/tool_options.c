@@ -1,8 +1,9 @@
 /* The queue tool's command line.
  *
  * Each command allows groups of options, one letter each:
- *   F filters   L --limit   C --count   J --json   S --headers, --body, --raw
- *   Y --yes, --all, --dry-run   H --for, --until   R --reset   T --rates
+ *   F filters   L --limit   C --count   J --json   S --headers, --body, --raw,
+ * --session Y --yes, --all, --dry-run   H --for, --until   R --reset   T
+ * --rates
  */
 #include "queue/tool.h"
 
@@ -38,6 +39,9 @@ static const struct tool_command commands[] = {
 	    "counts and bytes by state, destination and line" },
 	{ "verify", "J", IDS_NONE, 0, tool_verify,
 	    "read the whole spool and report what does not fit" },
+	{ "replies", "LFJ", IDS_WORD, 0, tool_replies,
+	    "list: refusals of the last 14 days; test: what the reply rules "
+	    "would make of them now (outpost replies)" },
 	{ NULL },
 };
 
@@ -60,6 +64,7 @@ enum {
 	OPTION_HEADERS,
 	OPTION_BODY,
 	OPTION_RAW,
+	OPTION_SESSION,
 	OPTION_YES,
 	OPTION_ALL,
 	OPTION_DRY_RUN,
@@ -84,6 +89,7 @@ static const struct option longs[] = {
 	{ "headers", no_argument, NULL, OPTION_HEADERS },
 	{ "body", no_argument, NULL, OPTION_BODY },
 	{ "raw", no_argument, NULL, OPTION_RAW },
+	{ "session", no_argument, NULL, OPTION_SESSION },
 	{ "yes", no_argument, NULL, OPTION_YES },
 	{ "all", no_argument, NULL, OPTION_ALL },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
@@ -95,7 +101,7 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static const char option_groups[] = "FFFFFFFFLCJSSSYYYHHRT";
+static const char option_groups[] = "FFFFFFFFLCJSSSSYYYHHRT";
 
 static const char *option_name(int code)
 {
@@ -219,6 +225,8 @@ static bool *flag_of(struct tool_options *o, int code)
 		return &o->body;
 	case OPTION_RAW:
 		return &o->raw;
+	case OPTION_SESSION:
+		return &o->session;
 	case OPTION_YES:
 		return &o->is_yes;
 	case OPTION_ALL:
@@ -304,6 +312,10 @@ static bool asks_for_help(int argc, char **argv)
 static int read_ids(
     int n, char **words, struct tool_options *o, struct buf *error)
 {
+	if (o->command->ids == IDS_WORD) {
+		o->word = n == 1 ? words[0] : "";
+		return 0;
+	}
 	if (n == 0)
 		return 0;
 	if (o->command->ids == IDS_NONE)
@@ -323,6 +335,9 @@ static int read_ids(
 
 static int check(const struct tool_options *o, struct buf *error)
 {
+	if (o->command->ids == IDS_WORD && strcmp(o->word, "list") != 0 &&
+	    strcmp(o->word, "test") != 0)
+		return fail(error, o->command->name, "list or test");
 	if (o->command->ids == IDS_ONE && o->nids != 1)
 		return fail(error, o->command->name, "needs an ID");
 	if (o->nids > 0 && (o->has_filter || o->is_all))
@@ -405,7 +420,8 @@ void tool_usage(FILE *to)
 	fputs("\nfilters of list and of all changes: --state, --sender, "
 	      "--recipient,\n--destination, --line, --cause, --older, --newer; "
 	      "list: "
-	      "--limit, --count;\nshow: --headers, --body, --raw; changes: "
+	      "--limit, --count;\nshow: --headers, --body, --raw, --session; "
+	      "changes: "
 	      "--all, --dry-run, --yes;\nhold: --for, --until; retry: "
 	      "--reset; stats: --rates; all: --json.\nSee "
 	      "outpost-queue(1).\n",

@@ -2,6 +2,7 @@
 #include "queue/tool_item.h"
 #include "queue/tool_message.h"
 
+#include "common/cause.h"
 #include "common/id.h"
 #include "queue/tool_source.h"
 #include "queue/tool_text.h"
@@ -161,6 +162,17 @@ static void print_recipients(struct tool *tool, const struct shown_message *m)
 			printf("  %-30s done\n", text_safe(m->recipients[i]));
 }
 
+static void print_rule(struct span cause)
+{
+	struct span rule = cause_part(cause, "rule");
+	struct span relay = cause_part(cause, "relay");
+
+	if (rule.n > 0)
+		printf(", reply rule %s", text_safe(rule));
+	if (relay.n > 0)
+		printf(", from now on by relay %s", text_safe(relay));
+}
+
 static void print_try(
     const struct shown_message *m, const struct shown_try *try)
 {
@@ -178,6 +190,7 @@ static void print_try(
 		printf(" at %s", shown_host(try));
 	if (try->line.n > 0)
 		printf(" by %s", text_safe(try->line));
+	print_rule(try->cause);
 	printf(", %s, %.1f s\n", try->tls.n ? text_safe(try->tls) : "no TLS",
 	    try->took_ms / 1000.0);
 	if (try->reply.n > 0)
@@ -215,7 +228,11 @@ static json_t *try_to_json(
 	json_object_set_new(object, "address", json_text(try->address));
 	json_object_set_new(object, "tls", json_text(try->tls));
 	json_object_set_new(object, "line", json_text(try->line));
-	json_object_set_new(object, "cause", json_text(try->cause));
+	json_object_set_new(object, "cause", json_text(cause_word(try->cause)));
+	json_object_set_new(
+	    object, "rule", json_text(cause_part(try->cause, "rule")));
+	json_object_set_new(
+	    object, "relay", json_text(cause_part(try->cause, "relay")));
 	json_object_set_new(object, "took_ms", json_integer(try->took_ms));
 	json_object_set_new(object, "counts", json_boolean(try->counts));
 	return object;
@@ -280,6 +297,8 @@ int tool_show(struct tool *tool)
 
 	if (o->raw)
 		return show_content(tool);
+	if (o->session)
+		return tool_show_sessions(tool);
 	if (shown_load(tool, &message, &why) < 0)
 		status = tool_fail("show", &why);
 	else if (o->is_json)

@@ -214,7 +214,8 @@ static int exec_beside(const char *name, char **argv)
 	return execv(tool, argv);
 }
 
-int front_queue(struct front *f, int argc, char **argv)
+/* from: the first word that the queue tool is to see. */
+static int exec_queue(struct front *f, int argc, char **argv, int from)
 {
 	char **args = calloc((size_t)argc + 4, sizeof(*args));
 	int n = 0;
@@ -226,7 +227,7 @@ int front_queue(struct front *f, int argc, char **argv)
 		args[n++] = (char *)"-c";
 		args[n++] = (char *)f->file;
 	}
-	for (int i = 1; i < argc; i++)
+	for (int i = from; i < argc; i++)
 		args[n++] = argv[i];
 	if (f->is_json)
 		args[n++] = (char *)"--json";
@@ -234,4 +235,14 @@ int front_queue(struct front *f, int argc, char **argv)
 	fprintf(stderr, "outpost: %s: %s\n", args[0], strerror(errno));
 	free(args);
 	return EXIT_NOT_DONE;
+}
+
+int front_queue(struct front *f, int argc, char **argv)
+{
+	return exec_queue(f, argc, argv, 1);
+}
+
+int front_replies(struct front *f, int argc, char **argv)
+{
+	return exec_queue(f, argc, argv, 0);
 }

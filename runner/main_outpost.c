@@ -19,6 +19,8 @@ static const struct command {
 	{ "check", front_check, "[-n]",
 	    "the configuration; -n prints the effective settings" },
 	{ "queue", front_queue, "COMMAND...", "see outpost queue -h" },
+	{ "replies", front_replies, "list|test [--destination D] [--json]",
+	    "refusals kept, and what the reply rules would make of them now" },
 	{ "lines", front_lines, "[--json]", "what each line does" },
 	{ "outbound", front_outbound,
 	    "on|off [--line NAME | --destination NAME]",
