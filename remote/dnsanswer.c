@@ -9,6 +9,7 @@
 enum {
 	EDNS_BYTES = 1232, /* fits one packet everywhere; DNS flag day 2020 */
 	ALIASES_MAX = 10,
+	NO_MEMORY = -2, /* a status beside 0 and -1, which is: malformed */
 };
 
 /* --- answers -------------------------------------------------------------- */
@@ -234,7 +235,7 @@ static int take_mx(struct dns_record *record, const ldns_rr *rr)
 	record->preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
 	print_name(ldns_rr_rdf(rr, 1), name);
 	record->name = strdup(name);
-	return record->name ? 0 : -1;
+	return record->name ? 0 : NO_MEMORY;
 }
 
 static int take_cname(struct dns_record *record, const ldns_rr *rr)
@@ -245,7 +246,7 @@ static int take_cname(struct dns_record *record, const ldns_rr *rr)
 		return -1;
 	print_name(ldns_rr_rdf(rr, 0), name);
 	record->name = strdup(name);
-	return record->name ? 0 : -1;
+	return record->name ? 0 : NO_MEMORY;
 }
 
 /* The fields one behind the other, each without its first skip bytes: the
@@ -269,7 +270,7 @@ static int take_data(struct dns_record *record, const ldns_rr *rr, size_t skip)
 	if (record->data && b.len > 0)
 		memcpy(record->data, b.data, b.len);
 	buf_clear(&b);
-	return record->data ? 0 : -1;
+	return record->data ? 0 : NO_MEMORY;
 }
 
 static int take_record(
@@ -317,6 +318,7 @@ static int take_records(struct dns_answer *a, const ldns_rr_list *list,
     const char *asked, const char *name, enum dns_type type)
 {
 	size_t count = ldns_rr_list_rr_count(list);
+	int status;
 
 	a->records = calloc(count ? count : 1, sizeof(*a->records));
 	if (!a->records)
@@ -328,10 +330,11 @@ static int take_records(struct dns_answer *a, const ldns_rr_list *list,
 		    ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
 		    !has_name(ldns_rr_owner(rr), name))
 			continue;
-		if (take_record(&a->records[a->nrecords], rr, type) == 0)
-			a->nrecords++;
-		else if (type != DNS_A && type != DNS_AAAA)
+		status = take_record(&a->records[a->nrecords], rr, type);
+		if (status == NO_MEMORY)
 			return -1;
+		if (status == 0)
+			a->nrecords++;
 		lower_ttl(a, ttl_of(rr, DNS_TTL_MAX_S));
 	}
 	keep_best(a, type);
@@ -343,6 +346,8 @@ static int take_records(struct dns_answer *a, const ldns_rr_list *list,
 
 static void set_failed(struct dns_answer *a, const char *why)
 {
+	while (a->nrecords > 0)
+		clear_record(&a->records[--a->nrecords]);
 	a->status = DNS_FAILED;
 	a->is_secure = false;
 	snprintf(a->detail, sizeof(a->detail), "%s", why);

@@ -11,7 +11,7 @@ from outpost import Folder, Instance, Sink, wait_until
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
 PROGRAMS = ["outpost-queued", "outpost-runner", "outpost-remote",
-            "outpost-smtpd", "outpost-resolve"]
+            "outpost-smtpd", "outpost-resolve", "outpost-fetch"]
 CONF = '''
 route "*.example" { servers = { "smtp://127.0.0.1:%d" } }
 retry { wait = 1s  factor = 1  max-wait = 1s  jitter = 0%% }

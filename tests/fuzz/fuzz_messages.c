@@ -23,6 +23,8 @@ union content {
 	struct attempt attempt;
 	struct resolve_query resolve_query;
 	struct resolve_answer resolve_answer;
+	struct fetch_query fetch_query;
+	struct fetch_answer fetch_answer;
 	struct session session;
 	struct session_report session_report;
 	struct line_info line_info;
@@ -97,6 +99,12 @@ static void get_flat(uint8_t which, struct reader *r, union content *c)
 		return;
 	case 15:
 		outcome_get(r, &c->outcome);
+		return;
+	case 16:
+		fetch_query_get(r, &c->fetch_query);
+		return;
+	case 17:
+		fetch_answer_get(r, &c->fetch_answer);
 		return;
 	default:
 		return;

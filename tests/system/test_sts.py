@@ -4,6 +4,7 @@ table: what is published, and what becomes of the hosts."""
 import http.server
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -11,7 +12,8 @@ import time
 
 from dns import Nsd, Signer, Unbound, need
 from outpost import Folder, free_port, wait_until
-from resolver import OK, TEMP, Fetcher, Resolver
+from resolver import MSG_FETCH, OK, ROLE_RESOLVE, TEMP, Fetcher, Resolver
+from stage import MSG_PEER, frame, span
 
 ZONE, SIGNED = "sts.example", "signed.example"
 DIGEST = "11" * 32
@@ -37,6 +39,7 @@ CASES = {
     "wilder": (BOTH, policy("enforce", ["*.example"]), TEMP, [LEFT, LEFT]),
     "umlaut": ((f"MX 10 mx.xn--bcher-kva.{ZONE}.",),
                policy("enforce", [f"mx.b\u00fccher.{ZONE}"]), OK, [USED]),
+    "six": (ONE, policy("enforce", [MX1]), OK, [USED]),  # by IPv6
     # another domain with the same hosts has no policy
     "neighbour": (BOTH, None, OK, [NONE, NONE]),
     # what is no policy
@@ -78,7 +81,7 @@ LATER = {
     "enforce": (404, OK, [USED, LEFT]),
 }
 ADDRESSES = {"wrong-ca": "127.0.0.2", "expired-cert": "127.0.0.3",
-             "down": "127.0.0.9", "slow": "127.0.0.4"}
+             "down": "127.0.0.9", "slow": "127.0.0.4", "six": "::1"}
 TXT = {"two-records": ['"v=STSv1; id=1;"', '"v=STSv1; id=2;"'],
        "beside-others": ['"spam"', '"v=STSv1" "; id=1"', '"v=STSv2; id=3"'],
        "no-id": ['"v=STSv1;"'], "neighbour": []}
@@ -98,8 +101,9 @@ def zones(later):
     for name in (*CASES, "slow"):
         lines += [f"{name} IN {mx}" for mx in CASES.get(name, [()])[0]]
         if name != "no-host":
-            lines.append(f"mta-sts.{name} IN A "
-                         + ADDRESSES.get(name, "127.0.0.1"))
+            address = ADDRESSES.get(name, "127.0.0.1")
+            lines.append(f"mta-sts.{name} IN "
+                         f"{'AAAA' if ':' in address else 'A'} {address}")
         number = 2 if later and name in ("changes", "breaks", "ends") else 1
         records = TXT.get(name, [f'"v=STSv1; id={number}"'])
         if later and name in ("vanishes", "short"):
@@ -146,6 +150,8 @@ class Web(http.server.ThreadingHTTPServer):
 
     def __init__(self, address, port, folder, name, says):
         self.says, self.hits = says, {}
+        if ":" in address:
+            self.address_family = socket.AF_INET6
         super().__init__((address, port), Answer)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
@@ -332,6 +338,29 @@ def settings(conf, web):
     assert web.hits == before, web.hits
 
 
+def strangers(conf):
+    """What is not a question cuts the resolver off, and nothing more."""
+    def question(domain, addresses):
+        return span(domain) + struct.pack(">HB", 1, len(addresses)) + \
+            b"".join(span(a) for a in addresses)
+    with Fetcher(conf) as f:
+        peer = f.end
+        for noise in (b"\xff" * 40, frame(MSG_FETCH, 1, b"\xff" * 30),
+                      frame(MSG_FETCH, 1, question(b"a.example", [])),
+                      frame(MSG_FETCH, 1, question(b"a.example", [b"abc"])),
+                      frame(MSG_FETCH, 1, question(b"a/b", [b"\x7f\0\0\1"])),
+                      frame(MSG_FETCH, 1, question(b"u@a", [b"\x7f\0\0\1"])),
+                      frame(MSG_FETCH, 1, question(b"", [b"\x7f\0\0\1"]))):
+            peer, theirs = socket.socketpair(socket.AF_UNIX)
+            peer.settimeout(5)
+            with theirs, peer:
+                f.send(MSG_PEER, ROLE_RESOLVE, b"", [theirs.fileno()])
+                theirs.close()
+                peer.sendall(noise)
+                assert peer.recv(100) == b"", noise
+        f.stop()
+
+
 def play(folder, port, servers):
     conf = (f'spool = "{folder}/spool"\nallow-local-mx = on\n'
             f'tls {{ ca-file = "{folder}/ca.pem"  mta-sts-port = {port}  '
@@ -340,7 +369,8 @@ def play(folder, port, servers):
     (folder / "strict").mkdir()
     web = Web("127.0.0.1", port, folder, "web", first)
     others = [Web("127.0.0.2", port, folder, "other", first),
-              Web("127.0.0.3", port, folder, "old", first)]
+              Web("127.0.0.3", port, folder, "old", first),
+              Web("::1", port, folder, "web", first)]
     mute = socket.create_server(("127.0.0.4", port))
     signer = Signer(tempfile.mkdtemp(dir=folder))
     for later in (False, True):
@@ -353,6 +383,7 @@ def play(folder, port, servers):
         if later:
             second_act(here, web)
             settings(here, web)
+            strangers(here)
         else:
             first_act(here, web)
     mute.close()

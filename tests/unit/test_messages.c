@@ -218,6 +218,43 @@ static void test_counts_are_believed_only_as_far_as_bytes_came(void **state)
 	buf_clear(&b);
 }
 
+static void test_fetch(void **state)
+{
+	struct fetch_query q = { .domain = SPAN_LITERAL("a.example"),
+		.port = 443,
+		.addresses = { SPAN_LITERAL("1234"),
+		    SPAN_LITERAL("1234567890123456") },
+		.naddresses = 2 },
+			   back;
+	struct fetch_answer a = { .text = SPAN_LITERAL("mode: none\r\n") },
+			    other;
+	struct reader r;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	fetch_query_put(&b, &q);
+	r = reader_of(buf_span(&b));
+	fetch_query_get(&r, &back);
+	assert_true(reader_is_done(&r));
+	assert_int_equal(back.naddresses, 2);
+	assert_int_equal(back.addresses[1].n, 16);
+	for (size_t n = 0; n < b.len; n++) {
+		r = reader_of((struct span){ b.data, n });
+		fetch_query_get(&r, &back);
+		assert_true(r.bad);
+	}
+	buf_reset(&b);
+	outcome_temp(&a.outcome, "4.7.5", "no");
+	fetch_answer_put(&b, &a);
+	r = reader_of(buf_span(&b));
+	fetch_answer_get(&r, &other);
+	assert_true(reader_is_done(&r));
+	assert_string_equal(other.outcome.detail, "no");
+	assert_int_equal(other.text.n, 12);
+	buf_clear(&b);
+}
+
 static void test_stats(void **state)
 {
 	struct spool_stats s, back;
@@ -247,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(
 		    test_counts_are_believed_only_as_far_as_bytes_came),
+		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_stats),
 	};
 
