@@ -24,7 +24,7 @@ ROOMS     = common queue inject runner remote dnscheck
 # --- programs: archive(s) of rooms, then the libraries each one links --------
 PROGRAMS  = outpost outpost-runner outpost-queued outpost-queue \
             outpost-inject outpost-smtpd outpost-resolve outpost-remote \
-            outpost-fetch
+            outpost-fetch outpost-probe
 MAIN_outpost         = runner/main_outpost.c
 ROOM_outpost         = runner
 LIBS_outpost         = -lconfuse -lseccomp -ljansson -lidn2
@@ -52,6 +52,9 @@ LIBS_outpost-remote  = -lconfuse -lseccomp -lssl -lcrypto -lidn2
 MAIN_outpost-fetch   = remote/main_fetch.c
 ROOM_outpost-fetch   = remote
 LIBS_outpost-fetch   = -lconfuse -lseccomp -lcurl -lssl -lcrypto -lidn2
+MAIN_outpost-probe   = remote/main_probe.c
+ROOM_outpost-probe   = remote
+LIBS_outpost-probe   = -lconfuse -lseccomp -lssl -lcrypto -lidn2
 
 # the classic names
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \

@@ -120,6 +120,10 @@ enum message_type {
 	MSG_TOKEN,  /* relay_secret: what its token-command printed */
 	/* runner -> supervisor */
 	MSG_WANT_TOKEN, /* span relay: answered by MSG_TOKEN */
+
+	/* dnscheck -> probe, and back with the same id (messages_probe.h) */
+	MSG_PROBE = 140, /* probe */
+	MSG_PROBED,	 /* probed */
 };
 
 enum listener_kind {

@@ -122,6 +122,8 @@ int dialogue_ask(struct dialogue *d, const char *step, const char *command,
 		return step_failed(step, &cause, why);
 	}
 	d->round_trips++;
+	if (d->on_reply)
+		d->on_reply(d->arg, step, &d->reply);
 	if (d->reply.code == 421)
 		d->is_closing = true;
 	return 0;

@@ -36,6 +36,9 @@ struct dialogue {
 	const struct replyrules *rules;	 /* or NULL: replies as they are */
 	struct talk *talk;		 /* or NULL: where words are kept */
 	void (*on_connected)(void *arg); /* or NULL: before the banner */
+	/* or NULL: after each reply that dialogue_ask read */
+	void (*on_reply)(
+	    void *arg, const char *step, const struct reply *reply);
 	void *arg;
 	/* the present connection */
 	bool is_open;
