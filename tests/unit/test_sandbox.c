@@ -167,6 +167,12 @@ static int try_ordinary(void)
 	    fstat(2, &st) == 0 && sysconf(_SC_OPEN_MAX) > 0 && isatty(0) >= 0);
 }
 
+/* On a descriptor that nothing can be synced of: the call is what counts. */
+static int try_sync(void)
+{
+	return result(fdatasync(2) == 0 || errno == EINVAL);
+}
+
 static int try_abort(void)
 {
 	abort();
@@ -225,6 +231,9 @@ static const struct {
 	{ "pair with unix", try_pair, SANDBOX_UNIX, ENDS_WORKED },
 	{ "write outside", try_write_outside, SANDBOX_FILES, ENDS_REFUSED },
 	{ "write inside", try_write_inside, SANDBOX_FILES, ENDS_WORKED },
+	{ "sync", try_sync, 0, ENDS_KILLED },
+	{ "sync with sync", try_sync, SANDBOX_SYNC, ENDS_WORKED },
+	{ "open with sync", try_open, SANDBOX_SYNC, ENDS_KILLED },
 	{ "narrowed", try_narrowed,
 	    SANDBOX_FORK | SANDBOX_CONNECT | SANDBOX_UNIX, ENDS_WORKED },
 };
@@ -312,6 +321,43 @@ static void test_attempts(void **state)
 	}
 }
 
+/* Nothing listens at either port: refused by the kernel's sandbox, or by the
+ * other side. */
+static int try_port(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int error =
+	    connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ? errno : 0;
+
+	close(fd);
+	return error;
+}
+
+/* Landlock ABI 4: TCP to the named ports alone. */
+static void test_ports(void **state)
+{
+	static const uint16_t ports[] = { 2, 0 };
+	struct sandbox sandbox = { "test", SANDBOX_CONNECT, NULL, NULL, ports };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (syscall(444, NULL, 0, 1) < 4)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		sandbox_enter(&sandbox);
+		_exit(try_port(2) == ECONNREFUSED && try_port(1) == EACCES
+			  ? WORKED
+			  : REFUSED);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	check_end("ports", status, ENDS_WORKED);
+}
+
 /* The denied call is named in the log. */
 static void test_report(void **state)
 {
@@ -364,6 +410,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attempts),
+		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_user_is_gone),
 	};
