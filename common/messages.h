@@ -24,7 +24,9 @@ enum message_type {
 			 * payload: u32 grace_ms */
 	MSG_OUTBOUND,	/* to the runner: u8 on, span scope ("" all,
 			 * "line:NAME", "destination:NAME") */
-	MSG_LOG_LEVEL,	/* u8 enum log_level */
+	MSG_LOG_LEVEL,	/* u8 enum log_level. From the front command to the
+			 * supervisor: and u32 seconds; to the runner: and span
+			 * scope, u32 seconds */
 	/* child -> supervisor */
 	MSG_READY,     /* serving */
 	MSG_NOTE,      /* span: one line for "outpost status" */

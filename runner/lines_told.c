@@ -124,7 +124,9 @@ void line_session(
 		.tls = way->tls,
 		.messages = (uint16_t)group->messages_per_connection,
 		.is_stepwise = way->is_stepwise,
-		.is_detailed = log_get_level() == LOG_LEVEL_DETAILED,
+		.is_detailed = log_get_level() == LOG_LEVEL_DETAILED ||
+			       details_has(&runner->details, group->name,
+				   d->name, now_monotonic_ms()),
 		.is_relay = way->servers != NULL,
 	};
 	struct outcome why;

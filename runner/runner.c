@@ -331,6 +331,7 @@ static void clear(struct runner *runner)
 	tasks_clear(&runner->tasks);
 	schedule_free(runner->schedule);
 	host_memory_free(runner->hosts);
+	details_clear(&runner->details);
 	login_clear(runner);
 	free(runner->groups);
 	buf_clear(&runner->scratch);

@@ -5,6 +5,7 @@
 
 #include "common/child.h"
 #include "runner/host_memory.h"
+#include "runner/detail.h"
 #include "runner/intake.h"
 #include "runner/schedule.h"
 #include "runner/secrets.h"
@@ -43,6 +44,7 @@ struct runner {
 	struct secrets *secrets;
 	TAILQ_HEAD(, token_wait) token_waits;
 	struct intake intake;
+	struct details details;
 	struct tasks tasks;
 	struct wire *keeper, *resolver, *spawner;
 	struct asked asked[RESOLVES_MAX];

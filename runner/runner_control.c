@@ -138,12 +138,47 @@ static void on_outbound(struct wire *wire, struct message *message, void *arg)
 	send_empty(wire, MSG_END, message->id);
 }
 
+/* --- log -------------------------------------------------------------------*/
+
+/* u8 level, span scope, u32 seconds (0: until it is taken back) */
+static void on_log_level(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct runner *runner = client->runner;
+	struct reader r = reader_of(message->payload);
+	bool is_detailed = get_u8(&r);
+	struct span scope = get_span(&r);
+	uint32_t seconds = get_u32(&r);
+	uint64_t now = now_monotonic_ms();
+
+	if (!reader_is_done(&r)) {
+		drop_client(client);
+		return;
+	}
+	if (!client->is_admin) {
+		fail(client, message->id, "5.7.1",
+		    "only root and Outpost's own user may do this");
+		return;
+	}
+	if (!details_set(&runner->details, scope, is_detailed,
+		seconds ? now + (uint64_t)seconds * 1000 : UINT64_MAX, now)) {
+		fail(client, message->id, "5.5.4",
+		    "no line group or destination, or too many of them");
+		return;
+	}
+	log_event("log-level", "scope", log_escape(scope), "now",
+	    is_detailed ? "detailed" : "basic", "seconds",
+	    seconds ? log_text("%u", seconds) : NULL, NULL);
+	send_empty(wire, MSG_END, message->id);
+}
+
 /* --- clients ---------------------------------------------------------------*/
 
 static const struct wire_rule rules[] = {
 	{ MSG_STATUS, 0, on_status },
 	{ MSG_LINES, 0, on_lines },
 	{ MSG_DO_OUTBOUND, SCOPE_MAX, on_outbound },
+	{ MSG_LOG_LEVEL, SCOPE_MAX, on_log_level },
 	{ 0 },
 };
 

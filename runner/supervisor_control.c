@@ -261,23 +261,47 @@ static void on_do_outbound(
 	answer_end(c, message->id);
 }
 
-static void on_log_level(struct wire *wire, struct message *message, void *arg)
+static void set_log_level(struct supervisor *s, enum log_level level)
 {
-	struct client *c = arg;
-	struct supervisor *s = c->supervisor;
+	char payload = (char)level;
 
-	(void)wire;
-	if (!may_change(c, message->id))
-		return;
-	logs_override(s, message->payload.n == 1 && message->payload.p[0]
-			     ? LOG_LEVEL_DETAILED
-			     : LOG_LEVEL_BASIC);
+	logs_override(s, level);
 	log_event("log-level", "now",
 	    logs_level(s) == LOG_LEVEL_DETAILED ? "detailed" : "basic", NULL);
 	for (int role = 0; role < PROGRAMS; role++)
 		if (s->programs[role].wire)
 			wire_send(s->programs[role].wire, MSG_LOG_LEVEL, 0,
-			    message->payload);
+			    (struct span){ &payload, 1 });
+}
+
+static void on_log_time_over(void *arg)
+{
+	struct supervisor *s = arg;
+
+	set_log_level(s, s->conf->log);
+}
+
+/* u8 level, u32 seconds (0: until it is changed again) */
+static void on_log_level(struct wire *wire, struct message *message, void *arg)
+{
+	struct client *c = arg;
+	struct supervisor *s = c->supervisor;
+	struct reader r = reader_of(message->payload);
+	bool is_detailed = get_u8(&r);
+	uint32_t seconds = get_u32(&r);
+
+	if (!reader_is_done(&r)) {
+		shutdown(wire_fd(wire), SHUT_RDWR);
+		return;
+	}
+	if (!may_change(c, message->id))
+		return;
+	loop_timer_cancel(s->loop, &s->log_timer);
+	set_log_level(s, is_detailed ? LOG_LEVEL_DETAILED : LOG_LEVEL_BASIC);
+	if (seconds > 0)
+		loop_timer_set(s->loop, &s->log_timer,
+		    now_monotonic_ms() + (uint64_t)seconds * 1000,
+		    on_log_time_over, s);
 	answer_end(c, message->id);
 }
 
@@ -286,7 +310,7 @@ static const struct wire_rule rules[] = {
 	{ MSG_DO_STOP, 0, on_do_stop },
 	{ MSG_DO_RELOAD, 0, on_do_reload },
 	{ MSG_DO_OUTBOUND, 1100, on_do_outbound },
-	{ MSG_LOG_LEVEL, 1, on_log_level },
+	{ MSG_LOG_LEVEL, 5, on_log_level },
 	{ 0 },
 };
 

@@ -88,6 +88,7 @@ struct supervisor {
 	int status;    /* exit */
 	int outbound;  /* 0 or 1 when an operator said so, -1: the conf's */
 	int log_level; /* an operator's; -1: the conf's */
+	struct timer log_timer;	      /* that ends it */
 	char failure[NOTE_MAX + 200]; /* why it was given up at the start */
 	struct token_run *token_runs;
 	char *smtpd_has;	  /* smtpd_needs() when it was started */
