@@ -1,23 +1,9 @@
-/* The files of the relays' logins: read here, where there are the rights for
- * it, and handed to the runner alone. A file that others can read is refused:
- * what is in it is no secret any more.
+/* The logins of relays: read here, where there are the rights for it, and
+ * handed to the runner alone.
  */
+#include "common/relay_login.h"
 #include "runner/supervisor.h"
 #include "runner/supervisor_parts.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum file_kind { FILE_PASSWORD, FILE_CERTIFICATE, FILE_KEY };
-
-static const char *const names[] = { "password-file", "certificate", "key" };
-
-struct login_files {
-	struct buf parts[3]; /* by enum file_kind */
-};
 
 static void wipe(struct buf *b)
 {
@@ -26,117 +12,14 @@ static void wipe(struct buf *b)
 	buf_clear(b);
 }
 
-static int refuse(const struct conf_relay *relay, enum file_kind kind,
-    const char *path, const char *what, struct outcome *why)
-{
-	return outcome_perm(why, "5.3.5", "%s:%d: %s: %s: %s",
-	    relay->place.file, relay->place.line, names[kind], path, what);
-}
-
-/* Whether it may be used at all; a certificate that stands alone is public. */
-static const char *find_fault(const struct stat *st, bool is_secret)
-{
-	if (!S_ISREG(st->st_mode))
-		return "is no file";
-	if (st->st_mode & S_IWOTH)
-		return "others can write to it; chmod 600 it";
-	if (is_secret && st->st_mode & S_IROTH)
-		return "others can read it; chmod 600 it, and change what is "
-		       "in it";
-	if (st->st_size == 0)
-		return "is empty";
-	if (st->st_size > CREDENTIAL_MAX)
-		return "is longer than 16 KiB";
-	return NULL;
-}
-
-/* All at once: growing would leave a copy behind. */
-static const char *read_all(int fd, struct buf *to)
-{
-	char *at;
-	ssize_t n;
-
-	buf_init(to, CREDENTIAL_MAX + 1);
-	at = buf_reserve(to, CREDENTIAL_MAX + 1);
-	if (!at)
-		return "no memory";
-	while ((n = read(fd, at + to->len, CREDENTIAL_MAX + 1 - to->len)) > 0)
-		to->len += (size_t)n;
-	if (n < 0)
-		return strerror(errno);
-	return to->len > CREDENTIAL_MAX ? "is longer than 16 KiB" : NULL;
-}
-
-/* The line end that editors leave is no part of a password. */
-static const char *trim_password(struct buf *password)
-{
-	if (password->len > 0 && password->data[password->len - 1] == '\n')
-		password->len--;
-	if (password->len > 0 && password->data[password->len - 1] == '\r')
-		password->len--;
-	if (password->len == 0)
-		return "is empty";
-	if (memchr(password->data, '\0', password->len))
-		return "has a NUL byte in it";
-	return NULL;
-}
-
-static int read_file(const struct conf_relay *relay, enum file_kind kind,
-    const char *path, struct buf *to, struct outcome *why)
-{
-	bool is_secret = kind != FILE_CERTIFICATE || !relay->key;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	const char *fault;
-	struct stat st;
-
-	if (fd < 0)
-		return refuse(relay, kind, path, strerror(errno), why);
-	fault =
-	    fstat(fd, &st) < 0 ? strerror(errno) : find_fault(&st, is_secret);
-	if (!fault)
-		fault = read_all(fd, to);
-	close(fd);
-	if (!fault && kind == FILE_PASSWORD)
-		fault = trim_password(to);
-	return fault ? refuse(relay, kind, path, fault, why) : 0;
-}
-
-static void clear(struct login_files *files)
-{
-	for (int kind = 0; kind < 3; kind++)
-		wipe(&files->parts[kind]);
-}
-
-static int read_login(const struct conf_relay *relay, struct login_files *files,
-    struct outcome *why)
-{
-	const char *const paths[] = { relay->password_file, relay->certificate,
-		relay->key };
-
-	*files = (struct login_files){ 0 };
-	for (int kind = 0; kind < 3; kind++)
-		if (paths[kind] &&
-		    read_file(relay, (enum file_kind)kind, paths[kind],
-			&files->parts[kind], why) < 0) {
-			clear(files);
-			return -1;
-		}
-	return outcome_ok(why);
-}
-
-static bool has_login(const struct conf_relay *relay)
-{
-	return relay->user || relay->certificate;
-}
-
 static void send_one(struct wire *runner, const struct conf_relay *relay)
 {
-	struct login_files files;
+	struct relay_login login;
 	struct relay_secret secret = { .relay = span_of(relay->name) };
 	struct outcome why;
 	struct buf payload;
 
-	if (read_login(relay, &files, &why) < 0) {
+	if (relay_login_read(relay, &login, &why) < 0) {
 		log_warn("login-not-read", "relay", relay->name, "why",
 		    why.detail, "then",
 		    "its mail waits; correct that, then: outpost reload", NULL);
@@ -144,35 +27,35 @@ static void send_one(struct wire *runner, const struct conf_relay *relay)
 		    "%.300s; correct that, then: outpost reload", why.detail);
 	} else {
 		outcome_ok(&secret.outcome);
-		secret.secret = buf_span(&files.parts[FILE_PASSWORD]);
-		secret.certificate = buf_span(&files.parts[FILE_CERTIFICATE]);
-		secret.key = buf_span(&files.parts[FILE_KEY]);
+		secret.secret = buf_span(&login.password);
+		secret.certificate = buf_span(&login.certificate);
+		secret.key = buf_span(&login.key);
 	}
 	buf_init(&payload, RELAY_SECRET_MAX);
 	buf_reserve(&payload, RELAY_SECRET_MAX);
 	relay_secret_put(&payload, &secret);
 	wire_send(runner, MSG_SECRET, 0, buf_span(&payload));
 	wipe(&payload);
-	clear(&files);
+	relay_login_clear(&login);
 }
 
 void secrets_send(const struct supervisor *s, struct wire *runner)
 {
 	for (size_t i = 0; i < s->conf->nrelays; i++)
-		if (has_login(&s->conf->relays[i]))
+		if (relay_has_login(&s->conf->relays[i]))
 			send_one(runner, &s->conf->relays[i]);
 }
 
 int secrets_check(const struct conf *conf, struct outcome *why)
 {
-	struct login_files files;
+	struct relay_login login;
 
 	for (size_t i = 0; i < conf->nrelays; i++) {
-		if (!has_login(&conf->relays[i]))
+		if (!relay_has_login(&conf->relays[i]))
 			continue;
-		if (read_login(&conf->relays[i], &files, why) < 0)
+		if (relay_login_read(&conf->relays[i], &login, why) < 0)
 			return -1;
-		clear(&files);
+		relay_login_clear(&login);
 	}
 	return outcome_ok(why);
 }

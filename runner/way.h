@@ -3,7 +3,7 @@
 #ifndef RUNNER_WAY_H
 #define RUNNER_WAY_H
 
-#include "runner/route.h"
+#include "common/route.h"
 #include "runner/schedule.h"
 
 enum { WAY_QUERIES_MAX = 16 };

@@ -1,5 +1,5 @@
 /* Where mail goes next: the order of the rules, patterns, line groups. */
-#include "runner/route.h"
+#include "common/route.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Where mail goes next. */
-#include "runner/route.h"
+#include "common/route.h"
 
 #include "common/address.h"
 

@@ -1,12 +1,12 @@
 /* Where mail goes next, and which rule of the configuration says so. Pure.
  *
- * Order: the relay of a reply rule, route blocks (exact domain, then the longest wildcard), the fallback
- * relay after so many attempts, the sender's relay, the line group's relay,
- * relay "default" in relay mode, the domain's MX. The line group: the route's,
- * the one asked for, the sender's, "default".
+ * Order: the relay of a reply rule, route blocks (exact domain, then the
+ * longest wildcard), the fallback relay after so many attempts, the sender's
+ * relay, the line group's relay, relay "default" in relay mode, the domain's
+ * MX. The line group: the route's, the one asked for, the sender's, "default".
  */
-#ifndef RUNNER_ROUTE_H
-#define RUNNER_ROUTE_H
+#ifndef COMMON_ROUTE_H
+#define COMMON_ROUTE_H
 
 #include "common/conf.h"
 #include "common/messages.h"
