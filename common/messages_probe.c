@@ -51,6 +51,8 @@ void probed_put(struct buf *b, const struct probed *p)
 	put_span(b, p->ehlo);
 	put_span(b, p->tls);
 	put_u8(b, p->tls_result);
+	put_u64(b, (uint64_t)p->expires);
+	put_span(b, p->names);
 	put_u32(b, p->connect_ms);
 	put_u32(b, p->took_ms);
 	put_u8(b, p->nrcpts);
@@ -73,6 +75,8 @@ void probed_get(struct reader *r, struct probed *p)
 	p->ehlo = get_bytes(r, PROBE_TALK_MAX);
 	p->tls = get_line(r, TLS_TEXT_MAX);
 	p->tls_result = get_u8(r);
+	p->expires = (int64_t)get_u64(r);
+	p->names = get_line(r, PROBE_NAMES_MAX);
 	p->connect_ms = get_u32(r);
 	p->took_ms = get_u32(r);
 	n = get_u8(r);

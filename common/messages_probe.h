@@ -14,7 +14,7 @@ enum probe_step {
 	PROBE_DONE,
 };
 
-enum { PROBE_RCPTS_MAX = 16, PROBE_TALK_MAX = 32768 };
+enum { PROBE_RCPTS_MAX = 16, PROBE_TALK_MAX = 32768, PROBE_NAMES_MAX = 400 };
 
 struct probe {
 	uint32_t timeout_ms; /* for each wait */
@@ -38,6 +38,8 @@ struct probed {
 	struct span ehlo;	/* the last answer to EHLO, likewise */
 	struct span tls;	/* as in struct result */
 	uint8_t tls_result;	/* enum tls_result */
+	int64_t expires;	/* UTC seconds: its certificate; 0: none seen */
+	struct span names;	/* in that certificate, printable */
 	uint32_t connect_ms, took_ms;
 	struct outcome rcpts[PROBE_RCPTS_MAX]; /* OK: accepted */
 	uint8_t nrcpts;

@@ -2,8 +2,10 @@
 #include "remote/probe_look.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "remote/dialogue.h"
+#include "remote/tls_names.h"
 
 struct look {
 	const struct probe *probe;
@@ -133,12 +135,26 @@ static void run(struct look *l)
 	l->found.step = PROBE_DONE;
 }
 
+/* Whose certificate it is, and until when. */
+static void note_certificate(struct look *l, X509 *peer, struct buf *names)
+{
+	struct tm until;
+
+	tls_names_print(peer, PROBE_NAMES_MAX, names);
+	l->found.names = buf_span(names);
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(peer), &until) == 1)
+		l->found.expires = timegm(&until);
+}
+
 static void report(struct look *l, struct buf *out)
 {
 	struct dialogue *d = &l->dialogue;
-	struct buf talk;
+	struct buf talk, names;
 
 	buf_init(&talk, PROBE_TALK_MAX);
+	buf_init(&names, PROBE_NAMES_MAX);
+	if (d->link.peer)
+		note_certificate(l, d->link.peer, &names);
 	talk_print(&l->talk, &talk);
 	l->found.code = d->is_reached ? d->reply.code : 0;
 	l->found.address = span_of(d->address);
@@ -151,6 +167,7 @@ static void report(struct look *l, struct buf *out)
 	l->found.talk = buf_span(&talk);
 	probed_put(out, &l->found);
 	buf_clear(&talk);
+	buf_clear(&names);
 }
 
 void probe_look(const struct probe *probe, SSL_CTX *tls, struct buf *out)

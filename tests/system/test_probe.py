@@ -42,7 +42,9 @@ class Probed:
             r.take(">B"), r.outcome(), r.take(">H")
         self.address, self.source, self.banner, self.ehlo, self.tls = \
             (r.text() for _ in range(5))
-        self.tls_result, self.connect_ms, self.took_ms = r.take(">BII")
+        self.tls_result, self.expires = r.take(">BQ")
+        self.names = r.text()
+        self.connect_ms, self.took_ms = r.take(">II")
         self.rcpts = [r.outcome() for _ in range(r.take(">B"))]
         self.talk = r.text()
         assert r.at == len(data)
