@@ -105,7 +105,8 @@ class RunnerWorld(Actor):
         return struct.pack(
             ">QHQQQQHHHbBBI", message, 0, 1, int(time.time()), 0, 100,
             self.recipients, 0, 0, 0, 0, 1, 0) + \
-            span(self.messages[message]) + span(b"a@x.example") + span(b"")
+            span(self.messages[message]) + span(b"a@x.example") + \
+            span(b"") * 2
 
     def job(self, message):
         data = struct.pack(">QHQQBBBBBbB", message, 0, int(time.time()), 100,
