@@ -89,6 +89,7 @@ struct conf_line {
 	int messages_per_connection;
 	struct rate rate;
 	char *window;
+	bool require_check; /* dnscheck must not find it failing */
 	/* empty after loading: this node's have been applied */
 	struct conf_node *nodes;
 	size_t nnodes;
@@ -156,6 +157,8 @@ struct conf_defaults {
 struct conf_dnscheck {
 	struct strings external; /* "203.0.113.5", "10.0.0.5=203.0.113.5" */
 	char *whoami;		 /* "NAME@SERVER"; NULL: nobody is asked */
+	char *echo; /* "HOST[:PORT]", a mail server that says who we are */
+	struct strings port25; /* domains whose MX hosts are tried */
 	char *signed_name, *bogus_name; /* to try resolvers with */
 };
 

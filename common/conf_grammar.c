@@ -136,7 +136,8 @@ static const struct conf_option line_options[] = {
 	{ "rate", &kind_rate, LATER },
 	{ "window", &kind_text, .min = 1, LATER },
 	{ "warmup", &kind_text, .min = 1, LATER },
-	{ "require-check", &kind_bool, LATER },
+	{ "require-check", &kind_bool, AT(conf_line, require_check),
+	    .fallback = "off" },
 	FROM(conf_line),
 	END,
 };
@@ -232,6 +233,9 @@ static const struct conf_option tls_options[] = {
 static const struct conf_option dnscheck_options[] = {
 	{ "external", &kind_texts, AT(conf_dnscheck, external) },
 	{ "whoami", &kind_text, AT(conf_dnscheck, whoami), 1 },
+	{ "echo", &kind_text, AT(conf_dnscheck, echo), 1 },
+	{ "port25", &kind_texts, AT(conf_dnscheck, port25), .max = 8,
+	    .fallback = "gmail.com yahoo.com" },
 	{ "signed-name", &kind_text, AT(conf_dnscheck, signed_name), 1,
 	    .fallback = "." },
 	{ "bogus-name", &kind_text, AT(conf_dnscheck, bogus_name), 1,
