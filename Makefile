@@ -24,7 +24,7 @@ ROOMS     = common queue inject runner remote dnscheck
 # --- programs: archive(s) of rooms, then the libraries each one links --------
 PROGRAMS  = outpost outpost-runner outpost-queued outpost-queue \
             outpost-inject outpost-smtpd outpost-resolve outpost-remote \
-            outpost-fetch outpost-probe
+            outpost-fetch outpost-dnscheck outpost-probe
 MAIN_outpost         = runner/main_outpost.c
 ROOM_outpost         = runner
 LIBS_outpost         = -lconfuse -lseccomp -ljansson -lidn2
@@ -55,6 +55,10 @@ LIBS_outpost-fetch   = -lconfuse -lseccomp -lcurl -lssl -lcrypto -lidn2
 MAIN_outpost-probe   = remote/main_probe.c
 ROOM_outpost-probe   = remote
 LIBS_outpost-probe   = -lconfuse -lseccomp -lssl -lcrypto -lidn2
+
+MAIN_outpost-dnscheck = dnscheck/main_dnscheck.c
+ROOM_outpost-dnscheck = dnscheck
+LIBS_outpost-dnscheck = -lconfuse -lseccomp -lldns -ljansson -lidn2 -lpthread
 
 # the classic names
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \

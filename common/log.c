@@ -216,6 +216,8 @@ void log_event(const char *event, ...)
 {
 	va_list args;
 
+	if (current_level < LOG_LEVEL_BASIC)
+		return;
 	va_start(args, event);
 	log_pairs(LOG_INFO, event, args);
 	va_end(args);

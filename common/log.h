@@ -5,7 +5,11 @@
 
 #include "common/span.h"
 
-enum log_level { LOG_LEVEL_BASIC = 0, LOG_LEVEL_DETAILED = 1 };
+enum log_level {
+	LOG_LEVEL_WARNINGS = -1, /* for tools; not in the configuration */
+	LOG_LEVEL_BASIC = 0,
+	LOG_LEVEL_DETAILED = 1,
+};
 
 /* program: the name that begins each line, kept by reference. where: as in
  * common/log_sink.h. Returns 0, or -1 with errno (it stays where it was). */

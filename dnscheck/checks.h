@@ -7,6 +7,8 @@
 #include "dnscheck/run.h"
 
 void checks_plan(struct run *run); /* all of them */
+/* Some plan looks at that. */
+bool checks_has(enum run_mode mode);
 
 void node_plan(struct run *run);     /* node-: name, files, clock */
 void resolver_plan(struct run *run); /* node-resolver-, node-dnssec- */

@@ -44,6 +44,7 @@ struct run_options {
 	const char *spf_ip, *spf_sender, *spf_helo;
 	const char *whoami;		      /* --whoami NAME@SERVER */
 	const char *signed_name, *bogus_name; /* --signed, --bogus */
+	bool is_elsewhere;   /* --node: another machine's settings */
 	bool is_fast;	     /* the guard's subset: no port 25, no relays */
 	uint32_t timeout_ms; /* all of it; default 15 s */
 };
@@ -57,6 +58,7 @@ struct place {
 	char external[64]; /* what the world sees; "" = not known */
 	char how[160];	   /* how external was found, or why it was not */
 	bool is_v6;
+	bool is_mapped;	 /* external was given for this very address */
 	bool is_relayed; /* the group sends by a relay: no receiver sees us */
 };
 
@@ -86,5 +88,10 @@ void run_add(
  * are filled in, the texts are what is said. */
 void run_found(
     struct run *run, const struct place *place, const struct finding *finding);
+
+/* "FILE:LINE" of a block, or the configuration's file (place NULL). */
+const char *run_where(struct run *run, const struct conf_place *place);
+/* "localname in line "bulk" (outpost.conf:12)", or the global one. */
+const char *run_localname_setting(struct run *run, const struct place *place);
 
 #endif

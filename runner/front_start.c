@@ -199,7 +199,7 @@ int front_check(struct front *f, int argc, char **argv)
 	return 0;
 }
 
-/* --- queue ---------------------------------------------------------------- */
+/* --- programs of their own ------------------------------------------------ */
 
 /* The tool of that name stands beside this program. */
 static int exec_beside(const char *name, char **argv)
@@ -214,15 +214,16 @@ static int exec_beside(const char *name, char **argv)
 	return execv(tool, argv);
 }
 
-/* from: the first word that the queue tool is to see. */
-static int exec_queue(struct front *f, int argc, char **argv, int from)
+/* from: the first word that the tool is to see. */
+static int exec_tool(
+    struct front *f, const char *name, int argc, char **argv, int from)
 {
 	char **args = calloc((size_t)argc + 4, sizeof(*args));
 	int n = 0;
 
 	if (!args)
 		return EXIT_NOT_DONE;
-	args[n++] = (char *)"outpost-queue";
+	args[n++] = (char *)name;
 	if (f->file) {
 		args[n++] = (char *)"-c";
 		args[n++] = (char *)f->file;
@@ -239,10 +240,15 @@ static int exec_queue(struct front *f, int argc, char **argv, int from)
 
 int front_queue(struct front *f, int argc, char **argv)
 {
-	return exec_queue(f, argc, argv, 1);
+	return exec_tool(f, "outpost-queue", argc, argv, 1);
+}
+
+int front_dnscheck(struct front *f, int argc, char **argv)
+{
+	return exec_tool(f, "outpost-dnscheck", argc, argv, 1);
 }
 
 int front_replies(struct front *f, int argc, char **argv)
 {
-	return exec_queue(f, argc, argv, 0);
+	return exec_tool(f, "outpost-queue", argc, argv, 0);
 }

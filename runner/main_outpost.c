@@ -28,8 +28,9 @@ static const struct command {
 	{ "log", front_log,
 	    "detailed|basic [--line NAME | --destination NAME] [--for 10m]",
 	    "change the log level now" },
+	{ "dnscheck", front_dnscheck, "[DOMAIN]",
+	    "whether what this node sends will be taken; -h shows more" },
 	{ "setup", NULL, NULL, NULL },
-	{ "dnscheck", NULL, NULL, NULL },
 	{ 0 },
 };
 
