@@ -54,6 +54,7 @@ struct reply_builtin {
 	uint8_t action;
 	uint32_t after_s;
 	const char *why; /* one sentence */
+	bool is_most;	 /* after is the longest: settings may say sooner */
 };
 /* By the number in a verdict, by the name; NULL: it is not built in. */
 const struct reply_builtin *reply_builtin(uint16_t rule);

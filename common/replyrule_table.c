@@ -69,11 +69,13 @@ const struct reply_builtin reply_builtins[] = {
 	    "a mailbox is rarely emptied within minutes" },
 	{ "greylist", "^4[0-9][0-9] .*gr[ae]y-? ?list", REPLY_RETRY, 5 * MINUTE,
 	    "greylisting takes the second attempt some minutes later, from "
-	    "the same address" },
+	    "the same address",
+	    .is_most = true },
 	{ "greylist-first-time",
 	    "^45[0-1] .*(first time|unknown) .*(sender|sending|triplet)"
 	    ".*(later|again|retry)",
-	    REPLY_RETRY, 5 * MINUTE, "greylisting in other words" },
+	    REPLY_RETRY, 5 * MINUTE, "greylisting in other words",
+	    .is_most = true },
 	{ "rate",
 	    "^4[0-9][0-9] .*(rate[- ]?limit|throttl|slow(ing)? down|"
 	    "too many (messages|mails|e-?mails)|(message|sending|send) (rate|"

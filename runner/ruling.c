@@ -76,13 +76,15 @@ static bool is_sooner(uint32_t a, uint32_t b)
 static void take_over(const struct conf *conf, struct span relay,
     const struct rcpt_outcome *o, struct ruling *v)
 {
+	const struct reply_builtin *builtin = reply_builtin(o->rule);
 	int more = strength(o->action) - strength(v->action);
 
 	if (more < 0 || (more == 0 && !is_sooner(o->after_s, v->after_s)))
 		return;
 	v->action = o->action;
 	v->after_s = o->after_s;
-	v->is_builtin = reply_builtin(o->rule) != NULL;
+	v->is_builtin = builtin != NULL;
+	v->is_most = builtin && builtin->is_most;
 	v->relay = o->action == REPLY_RELAY ? new_relay(conf, relay, o) : NULL;
 	replyrule_print(conf, o->rule, v->rule);
 }
@@ -128,7 +130,7 @@ uint64_t ruling_next_ms(const struct ruling *v, uint64_t now_ms,
 		return now_ms + RELAY_SOON_MS;
 	if (v->action == REPLY_SUSPEND && wait == 0)
 		wait = SUSPEND_S * 1000;
-	if (wait == 0)
+	if (wait == 0 || (v->is_most && by_settings_ms < now_ms + wait))
 		return by_settings_ms;
 	/* never sooner than the rule says */
 	jitter = wait * (uint64_t)jitter_percent / 100;

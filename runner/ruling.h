@@ -16,7 +16,7 @@ enum {
 struct ruling {
 	uint8_t action;	  /* the one that decides when to try again */
 	uint32_t after_s; /* 0: by the settings */
-	bool is_builtin;
+	bool is_builtin, is_most;
 	const char *relay; /* borrowed from conf; NULL: none */
 	char rule[REPLY_RULE_TEXT];
 };
