@@ -124,6 +124,10 @@ static size_t split(
 {
 	size_t n = 0, from = 0;
 
+	if (value.n == 0) {
+		parts[0] = SPAN_LITERAL("");
+		return 1;
+	}
 	if (delimiters.n == 0)
 		delimiters = SPAN_LITERAL(".");
 	for (size_t i = 0; i <= value.n && n < PARTS_MAX; i++) {

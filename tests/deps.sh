@@ -7,7 +7,7 @@ build="gcc make pkg-config python3 libc6-dev libssl-dev libldns-dev
 liblmdb-dev libconfuse-dev libseccomp-dev libbsd-dev libidn2-dev
 libjansson-dev libcurl4-openssl-dev"
 test="libcmocka-dev nsd unbound ldnsutils swaks s-nail msmtp git git-email libmailtools-perl
-openssl dovecot-core dovecot-submissiond
+openssl python3-yaml dovecot-core dovecot-submissiond
 dnsutils iproute2 tzdata ca-certificates"
 lint="clang-format clang-tidy cppcheck mandoc"
 
