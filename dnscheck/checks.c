@@ -14,7 +14,7 @@ void checks_plan(struct run *run)
 
 bool checks_has(enum run_mode mode)
 {
-	static const bool is_there[] = { [RUN_NODE] = true, [RUN_SPF] = false };
+	static const bool is_there[] = { [RUN_NODE] = true, [RUN_SPF] = true };
 
 	return mode < sizeof(is_there) / sizeof(*is_there) && is_there[mode];
 }

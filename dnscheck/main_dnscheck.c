@@ -9,6 +9,7 @@
 #include "dnscheck/options.h"
 #include "dnscheck/place.h"
 #include "dnscheck/report.h"
+#include "dnscheck/spf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,7 +221,9 @@ int main(int argc, char **argv)
 		enter_sandbox();
 		status = read_since(&d);
 	}
-	if (status == 0) {
+	if (status == 0 && d.options.run.mode == RUN_SPF) {
+		status = spf_command(&d.run);
+	} else if (status == 0) {
 		check(&d.run);
 		status = report(&d);
 	}
