@@ -29,6 +29,7 @@ struct life {
 	struct child child;
 	const struct child_program *program;
 	struct timer end;
+	uint64_t stamp; /* of the first configuration */
 	bool is_confined, is_stopping, is_log_given;
 };
 
@@ -103,11 +104,20 @@ static void begin(struct life *life, struct conf *conf)
 	confine(life);
 }
 
-static void reload(struct life *life, struct conf *fresh)
+/* Whoever stops so is started again by the supervisor. */
+static void end_for_another(struct life *life)
 {
-	if (!life->program->on_reload) {
-		conf_free(fresh);
+	if (life->program->on_outdated)
+		life->program->on_outdated(&life->child);
+	else
 		stop(life, RESTART_GRACE_MS);
+}
+
+static void reload(struct life *life, struct conf *fresh, uint64_t stamp)
+{
+	if (!life->program->on_reload || stamp != life->stamp) {
+		conf_free(fresh);
+		end_for_another(life);
 		return;
 	}
 	life->program->on_reload(&life->child, fresh);
@@ -132,10 +142,12 @@ static void on_config(struct wire *wire, struct message *message, void *arg)
 	struct conf *conf = receive_conf(message);
 
 	(void)wire;
-	if (life->is_confined)
-		reload(life, conf);
-	else
+	if (life->is_confined) {
+		reload(life, conf, message->id);
+	} else {
+		life->stamp = message->id;
 		begin(life, conf);
+	}
 }
 
 static void on_listener(struct wire *wire, struct message *message, void *arg)

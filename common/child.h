@@ -41,6 +41,9 @@ struct child_program {
 	void (*on_secret)(struct child *child, const struct message *message);
 	/* The new configuration; NULL hook: the program is restarted instead.*/
 	void (*on_reload)(struct child *child, struct conf *fresh);
+	/* What was read before the sandbox is another now (the id of
+	 * MSG_CONFIG): end soon. NULL hook: as on_stop, with 30 s. */
+	void (*on_outdated)(struct child *child);
 	/* Finish what is in hand and call loop_stop, within grace_ms. */
 	void (*on_stop)(struct child *child, uint32_t grace_ms);
 	/* Called after every round of the loop (group commit, pushes). */

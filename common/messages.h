@@ -14,7 +14,10 @@
 enum message_type {
 	/* supervisor -> child (descriptor 3 of every child) */
 	MSG_CONFIG = 1, /* fd: the whole configuration as text (conf_print);
-			 * payload: span path of the file it came from */
+			 * payload: span path of the file it came from;
+			 * id: stands for the files that the child reads before
+			 * its sandbox; when a later one differs, it ends for
+			 * another */
 	MSG_LISTENER,	/* id: enum listener_kind; payload: u32 index of the
 			 * conf listen block; fds: socket[, certificate, key] */
 	MSG_PEER,	/* id: enum role, above PEER_ROLE_BITS the stream's

@@ -3,6 +3,7 @@
 #include "remote/castore.h"
 
 #include "common/buf.h"
+#include "common/ca_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,26 +29,15 @@ struct entry {
 };
 
 struct castore {
-	char *path;    /* as asked for; NULL: the system's */
 	char *file;    /* the one read */
 	char *problem; /* or NULL */
-	int fd;	       /* of file, or -1 */
-	struct stat st;
-	void *pages; /* entries, then the DER */
+	void *pages;   /* entries, then the DER */
 	size_t pages_bytes;
 	const struct entry *entries;
 	const unsigned char *der;
 	size_t count;
 	unsigned char digest[CASTORE_DIGEST_BYTES];
 	X509_STORE *store;
-};
-
-static const char *const usual_files[] = {
-	"/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
-	"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
-	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-	"/etc/ssl/ca-bundle.pem", /* SUSE */
-	"/etc/ssl/cert.pem",	  /* BSD */
 };
 
 /* --- reading -------------------------------------------------------------- */
@@ -59,29 +49,39 @@ static void set_problem(struct castore *c, const char *what)
 		c->problem = NULL;
 }
 
-/* The file's bytes to be freed, or NULL with the problem set. */
-static char *read_file(struct castore *c, size_t *n)
+static char *read_open(struct castore *c, int fd, size_t *n)
 {
-	char *text = NULL;
+	struct stat st;
+	char *text;
 	ssize_t got;
 
-	c->fd = open(c->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (c->fd < 0 || fstat(c->fd, &c->st) < 0) {
+	if (fd < 0 || fstat(fd, &st) < 0) {
 		set_problem(c, strerror(errno));
 		return NULL;
 	}
-	if (!S_ISREG(c->st.st_mode) || c->st.st_size > BUNDLE_MAX) {
+	if (!S_ISREG(st.st_mode) || st.st_size > BUNDLE_MAX) {
 		set_problem(c, "not a file of at most 8 MiB");
 		return NULL;
 	}
-	text = malloc((size_t)c->st.st_size + 1);
-	for (*n = 0; text && *n < (size_t)c->st.st_size; *n += (size_t)got) {
-		got = read(c->fd, text + *n, (size_t)c->st.st_size - *n);
+	text = malloc((size_t)st.st_size + 1);
+	for (*n = 0; text && *n < (size_t)st.st_size; *n += (size_t)got) {
+		got = read(fd, text + *n, (size_t)st.st_size - *n);
 		if (got < 0)
 			set_problem(c, strerror(errno));
 		if (got <= 0)
 			break;
 	}
+	return text;
+}
+
+/* The file's bytes to be freed, or NULL with the problem set. */
+static char *read_file(struct castore *c, size_t *n)
+{
+	int fd = open(c->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = read_open(c, fd, n);
+
+	if (fd >= 0)
+		close(fd);
 	return text;
 }
 
@@ -291,28 +291,14 @@ static int open_store(struct castore *c)
 
 /* --- life ----------------------------------------------------------------- */
 
-static const char *choose_file(const char *path)
-{
-	size_t n = sizeof(usual_files) / sizeof(*usual_files);
-
-	if (path)
-		return path;
-	for (size_t i = 0; i < n; i++)
-		if (access(usual_files[i], R_OK) == 0)
-			return usual_files[i];
-	return usual_files[0];
-}
-
 struct castore *castore_load(const char *path)
 {
 	struct castore *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	c->fd = -1;
-	c->path = path ? strdup(path) : NULL;
-	c->file = strdup(choose_file(path));
-	if (!c->file || (path && !c->path) || open_store(c) < 0) {
+	c->file = strdup(ca_file_choose(path));
+	if (!c->file || open_store(c) < 0) {
 		castore_free(c);
 		return NULL;
 	}
@@ -324,13 +310,11 @@ void castore_free(struct castore *c)
 {
 	if (!c)
 		return;
-	castore_close_file(c);
 	X509_STORE_free(c->store);
 	if (c->pages)
 		munmap(c->pages, c->pages_bytes);
 	free(c->problem);
 	free(c->file);
-	free(c->path);
 	free(c);
 }
 
@@ -357,26 +341,4 @@ struct span castore_digest(const struct castore *c)
 X509_STORE *castore_x509(const struct castore *c)
 {
 	return c->store;
-}
-
-bool castore_is_outdated(const struct castore *c, const char *path)
-{
-	struct stat now;
-
-	if (!c->path != !path || (path && strcmp(c->path, path) != 0))
-		return true;
-	if (c->problem || c->fd < 0)
-		return true;
-	/* A file that was replaced by another has no name left. */
-	return fstat(c->fd, &now) < 0 || now.st_nlink == 0 ||
-	       now.st_size != c->st.st_size ||
-	       now.st_mtim.tv_sec != c->st.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != c->st.st_mtim.tv_nsec;
-}
-
-void castore_close_file(struct castore *c)
-{
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
 }

@@ -29,9 +29,4 @@ struct span castore_digest(const struct castore *c);
 /* For X509_STORE_CTX_init; belongs to c. */
 X509_STORE *castore_x509(const struct castore *c);
 
-/* Another bundle is there now, or would be read for this path. */
-bool castore_is_outdated(const struct castore *c, const char *path);
-/* In a line: nothing of the file stays open. */
-void castore_close_file(struct castore *c);
-
 #endif

@@ -16,7 +16,6 @@ static void open_system(struct child *child, struct sandbox *sandbox)
 	if (castore_problem(ca))
 		log_warn("no-ca", "why", castore_problem(ca), "effect",
 		    "no MTA-STS policy can be fetched", NULL);
-	castore_close_file(ca);
 	child->state = fetcher_new(child, ca);
 	if (!child->state)
 		fatal(EXIT_TRY_LATER, "libcurl: it does not start");
@@ -32,6 +31,14 @@ static void on_peer(struct child *child, enum role role, int fd)
 		close(fd);
 }
 
+/* What it takes of a configuration, the CAs and the port, it is started anew
+ * for: outpost-resolve keeps who fetches for it over any other reload. */
+static void on_reload(struct child *child, struct conf *fresh)
+{
+	(void)child;
+	(void)fresh;
+}
+
 static void on_stop(struct child *child, uint32_t grace_ms)
 {
 	(void)grace_ms;
@@ -41,13 +48,13 @@ static void on_stop(struct child *child, uint32_t grace_ms)
 
 int main(int argc, char **argv)
 {
-	/* on_reload: none, so that the CAs are read before a sandbox */
 	static const struct child_program program = {
 		.name = "outpost-fetch",
 		.user = "outpost-net",
 		.sandbox = SANDBOX_CONNECT,
 		.open = open_system,
 		.on_peer = on_peer,
+		.on_reload = on_reload,
 		.on_stop = on_stop,
 	};
 

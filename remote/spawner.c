@@ -58,7 +58,6 @@ static void become_line(
 	close(wire_fd(s->runner));
 	if (s->child->supervisor)
 		close(wire_fd(s->child->supervisor));
-	castore_close_file(s->store);
 	loop_free(s->child->loop);
 	signal(SIGTERM, SIG_DFL);
 	sigemptyset(&none);
@@ -287,16 +286,16 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 		fatal(EXIT_TRY_LATER, "SIGCHLD: %s", strerror(errno));
 }
 
-/* Lines are told by the runner; but for CA certificates, which cannot be read
- * from in here: the supervisor starts another spawner, and the lines that this
- * one has live on with the runner. */
+/* Lines are told by the runner. */
 static void on_reload(struct child *child, struct conf *fresh)
 {
-	struct spawner *s = child->state;
+	load_rules(child->state, fresh);
+}
 
-	load_rules(s, fresh);
-	if (!castore_is_outdated(s->store, fresh->tls.ca_file))
-		return;
+/* Other CA certificates cannot be read from in here: the supervisor starts
+ * another spawner, and the lines that this one has live on with the runner. */
+static void on_outdated(struct child *child)
+{
 	log_event("ca-certificates-changed", "then", "starting anew", NULL);
 	loop_stop(child->loop);
 }
@@ -331,6 +330,7 @@ static const struct child_program program = {
 	.open = open_all,
 	.on_peer = on_peer,
 	.on_reload = on_reload,
+	.on_outdated = on_outdated,
 	.on_stop = on_stop,
 };
 

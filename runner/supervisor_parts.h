@@ -107,9 +107,14 @@ void supervisor_program_down(struct supervisor *s);
 /* supervisor_reload.c */
 /* 0, or -1 with *why (the old configuration stays). */
 int supervisor_reload(struct supervisor *s, struct outcome *why);
+
+/* supervisor_needs.c */
 /* What the listener can only be given when it starts: sockets, certificates.
  * Allocated; NULL without memory. */
 char *smtpd_needs(const struct conf *conf);
+/* The id of its MSG_CONFIG: the state of the CA bundle, for those who read it
+ * before their sandbox, and of settings that the sandbox is made from. */
+uint64_t program_stamp(const struct conf *conf, enum role role);
 
 /* supervisor_log.c */
 void logs_choose(const struct supervisor *s, struct conf *conf);

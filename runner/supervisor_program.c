@@ -192,7 +192,8 @@ void program_send_conf(struct program *p)
 	}
 	buf_init(&payload, PATH_MAX + 16);
 	put_span(&payload, span_of(conf->file));
-	wire_send_fds(p->wire, MSG_CONFIG, 0, buf_span(&payload), &fd, 1);
+	wire_send_fds(p->wire, MSG_CONFIG, program_stamp(conf, p->role),
+	    buf_span(&payload), &fd, 1);
 	buf_clear(&payload);
 	if (p->role == ROLE_RUNNER)
 		secrets_send(p->supervisor, p->wire);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STOP_GRACE_MS = 5000 };
@@ -77,55 +76,6 @@ static void close_sink(const struct log_sink *sink)
 
 /* --- the listener --------------------------------------------------------- */
 
-static void put_file(struct buf *out, const char *path)
-{
-	struct stat st;
-
-	if (!path || stat(path, &st) < 0)
-		return;
-	buf_printf(out, "%s %ju:%ju %jd %jd.%09ld %jd.%09ld\n", path,
-	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
-	    (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-	    (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
-}
-
-/* The listen blocks, as they are printed, wherever they stand. */
-static void put_blocks(struct buf *out, const struct conf *conf)
-{
-	struct buf text;
-	struct span rest, line;
-	bool is_in = false;
-
-	buf_init(&text, 16 << 20);
-	conf_print(conf, &text);
-	for (rest = buf_span(&text); rest.n > 0;) {
-		line = span_cut(&rest, '\n');
-		is_in |= span_has_prefix_nocase(line, "listen ");
-		if (!is_in || span_has_prefix_nocase(line, "\tfrom = "))
-			continue;
-		buf_put_raw(out, line);
-		buf_putc(out, '\n');
-		is_in = !span_is_equal(line, SPAN_LITERAL("}"));
-	}
-	buf_clear(&text);
-}
-
-char *smtpd_needs(const struct conf *conf)
-{
-	struct buf all;
-	char *text;
-
-	buf_init(&all, 16 << 20);
-	put_blocks(&all, conf);
-	for (size_t i = 0; i < conf->nlistens; i++) {
-		put_file(&all, conf->listens[i].certificate);
-		put_file(&all, conf->listens[i].key);
-	}
-	text = all.overflow ? NULL : strdup(buf_text(&all));
-	buf_clear(&all);
-	return text;
-}
-
 static bool has_what_it_needs(const struct supervisor *s)
 {
 	char *needs = smtpd_needs(s->conf);
@@ -146,13 +96,6 @@ static void renew_smtpd(struct supervisor *s)
 	else if (program_is_alive(p))
 		program_stop(p, STOP_GRACE_MS);
 	else if (program_is_wanted(s, ROLE_SMTPD))
-		program_start(p);
-}
-
-/* What was not needed before may be now. */
-static void begin_wanted(struct program *p)
-{
-	if (!program_is_alive(p) && program_is_wanted(p->supervisor, p->role))
 		program_start(p);
 }
 
@@ -187,7 +130,6 @@ static void take_over(
 	if (runner && was_on != control_is_outbound_on(s))
 		control_send_outbound(s, runner);
 	renew_smtpd(s);
-	begin_wanted(&s->programs[ROLE_FETCH]);
 	log_event("reloaded", "file", fresh->file, NULL);
 }
 

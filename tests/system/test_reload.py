@@ -422,6 +422,48 @@ def sessions_survive(folder):
         sink.wait(3)
 
 
+def bundle_changes(folder):
+    """Another CA bundle, by its name or in its place: another spawner and
+    fetcher, which read it before their sandbox, and only these. Nobody keeps
+    it open."""
+    i = Instance(folder / "o", listen=False)
+    bundles = [i.folder / name for name in ("one.pem", "two.pem")]
+    for bundle in bundles:
+        shutil.copy(certificate(i.folder, "ca")[0], bundle)
+
+    def configure(bundle, more=""):
+        i.configure(f'tls {{ ca-file = "{bundle}" {more} }}\n')
+
+    def reloaded(change, wanted):
+        before = run_of(i)
+        change()
+        i.command("reload")
+        assert wait_until(lambda: all_ready(i) and {
+            n.removeprefix("outpost-") for n, run in run_of(i).items()
+            if run != before[n]} == wanted), (wanted, i.text())
+        for pid, restarts in run_of(i).values():
+            assert not restarts, i.text()
+            for number in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                assert not os.readlink(number).endswith(".pem"), number
+
+    configure(bundles[0])
+    i.start()
+    both = {"remote", "fetch"}
+    reloaded(lambda: None, set())
+    reloaded(lambda: configure(bundles[1]), both)
+    reloaded(lambda: bundles[0].rename(bundles[1]), both)
+    reloaded(lambda: bundles[1].write_text("none\n"), both)
+    reloaded(lambda: None, set())
+    reloaded(lambda: configure(bundles[1], "mta-sts-port = 444"), {"fetch"})
+    started = [text.split("program=")[1].split()[0].removeprefix("outpost-")
+               for _, _, text in lines_of(i.folder / "log")
+               if text.startswith("child-started")]
+    assert (started.count("remote"), started.count("fetch"),
+            started.count("runner")) == (4, 5, 1), started
+    i.stop()
+    assert not i.deaths(), i.text()
+
+
 def lines_finish(folder):
     """What a line has in hand when the configuration changes is finished and
     recorded; what waits goes by the new one; counts of groups take effect."""
@@ -525,7 +567,7 @@ def reload_in_a_storm(folder):
 def main():
     only = sys.argv[1:]
     for scene in (log_moved, log_level, time_zone, bad_certificates,
-                  start_fails, sessions_survive, lines_finish,
+                  start_fails, sessions_survive, bundle_changes, lines_finish,
                   reload_in_a_storm):
         if only and scene.__name__ not in only:
             continue

@@ -316,26 +316,6 @@ static void test_pinned(void **state)
 	unlink(path);
 }
 
-static void test_outdated(void **state)
-{
-	char path[80], fresh[80];
-	struct castore *c;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s.old", bundle);
-	snprintf(fresh, sizeof(fresh), "%s.new", bundle);
-	made_append(path, ca.x);
-	made_append(fresh, other.x);
-	c = castore_load(path);
-	assert_false(castore_is_outdated(c, path));
-	assert_true(castore_is_outdated(c, fresh));
-	assert_true(castore_is_outdated(c, NULL));
-	assert_int_equal(rename(fresh, path), 0);
-	assert_true(castore_is_outdated(c, path));
-	castore_free(c);
-	unlink(path);
-}
-
 /* --- tickets, as far as no server is needed --------------------------------
  */
 
@@ -466,7 +446,6 @@ int main(void)
 		cmocka_unit_test(test_no_bundle),
 		cmocka_unit_test(test_same_name),
 		cmocka_unit_test(test_pinned),
-		cmocka_unit_test(test_outdated),
 		cmocka_unit_test(test_binding),
 		cmocka_unit_test(test_demand),
 	};
