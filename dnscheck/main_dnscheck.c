@@ -35,7 +35,7 @@ static int read_options(struct dnscheck *d, int argc, char **argv)
 	int status;
 
 	buf_init(&error, 4096);
-	status = options_parse(argc, argv, &d->options, &error);
+	status = check_options_parse(argc, argv, &d->options, &error);
 	if (status < 0)
 		fprintf(stderr, "outpost-dnscheck: %s\n", buf_text(&error));
 	buf_clear(&error);

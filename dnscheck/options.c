@@ -227,7 +227,7 @@ static int take_arguments(
 	return take_mode(o, RUN_DOMAIN, error);
 }
 
-int options_parse(
+int check_options_parse(
     int argc, char **argv, struct dnscheck_options *o, struct buf *error)
 {
 	int option;

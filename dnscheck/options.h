@@ -18,7 +18,7 @@ struct dnscheck_options {
 
 /* 0, or -1 with *error: one line, what and what is allowed. Texts are borrowed
  * from argv. */
-int options_parse(
+int check_options_parse(
     int argc, char **argv, struct dnscheck_options *o, struct buf *error);
 void options_usage(void);
 
