@@ -6,7 +6,8 @@
 void checks_plan(struct run *run)
 {
 	static void (*const plans[])(struct run *) = { node_plan, resolver_plan,
-		address_plan, reverse_plan, name_plan };
+		address_plan, reverse_plan, name_plan, port25_plan, relay_plan,
+		server_plan, to_plan };
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++)
 		plans[i](run);
@@ -14,7 +15,11 @@ void checks_plan(struct run *run)
 
 bool checks_has(enum run_mode mode)
 {
-	static const bool is_there[] = { [RUN_NODE] = true, [RUN_SPF] = true };
+	static const bool is_there[] = { [RUN_NODE] = true,
+		[RUN_TO] = true,
+		[RUN_SERVER] = true,
+		[RUN_RELAY] = true,
+		[RUN_SPF] = true };
 
 	return mode < sizeof(is_there) / sizeof(*is_there) && is_there[mode];
 }

@@ -15,5 +15,9 @@ void resolver_plan(struct run *run); /* node-resolver-, node-dnssec- */
 void address_plan(struct run *run);  /* address- */
 void reverse_plan(struct run *run);  /* reverse- */
 void name_plan(struct run *run);     /* name- */
+void port25_plan(struct run *run);   /* port25- */
+void relay_plan(struct run *run);    /* relay- */
+void server_plan(struct run *run);   /* server- */
+void to_plan(struct run *run);	     /* to- */
 
 #endif

@@ -8,6 +8,7 @@
 #include "dnscheck/jobs.h"
 #include "dnscheck/options.h"
 #include "dnscheck/place.h"
+#include "dnscheck/prober.h"
 #include "dnscheck/report.h"
 #include "dnscheck/spf.h"
 
@@ -103,6 +104,8 @@ static int open_files(struct dnscheck *d)
 	options.deadline = d->run.deadline;
 	d->run.ask = ask_new(&options);
 	d->run.files = files_look(d->conf);
+	if (d->options.run.mode != RUN_SPF && !d->options.run.is_fast)
+		d->run.prober = prober_new(d->conf);
 	d->options.run.is_elsewhere = is_elsewhere(d, &d->run.files->host);
 	return 0;
 }
@@ -188,6 +191,7 @@ static void clear(struct dnscheck *d)
 	since_free(d->since);
 	findings_clear(&d->run.findings);
 	places_free(&d->run);
+	prober_free(d->run.prober);
 	ask_free(d->run.ask);
 	files_free(d->run.files);
 	conf_free(d->conf);
