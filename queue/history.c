@@ -151,17 +151,21 @@ static void throw_away(const struct history *h)
 	}
 }
 
-/* Written under this boot and mount, and by a keeper that did not crash: what
- * the page cache holds is whole. */
+bool history_is_whole(const char *spool)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/index", spool);
+	return !index_is_in_doubt(path);
+}
+
+/* Written under this boot and mount: what the page cache holds is there. */
 static bool is_trusted(const struct history *h, const char *spool)
 {
 	char path[PATH_MAX], now[HOME_TEXT_MAX], then[HOME_TEXT_MAX] = "";
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/index", spool);
-	if (index_is_in_doubt(path))
-		return false;
 	path_of(h, "home", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	n = fd >= 0 ? read(fd, then, sizeof(then) - 1) : -1;
@@ -208,7 +212,7 @@ static struct history *history_new(const char *spool, bool is_read_only)
 	return NULL;
 }
 
-struct history *history_open(const char *spool)
+struct history *history_open(const char *spool, bool is_whole)
 {
 	struct history *h = history_new(spool, false);
 	int rc = 0;
@@ -217,7 +221,7 @@ struct history *history_open(const char *spool)
 		return NULL;
 	if (mkdir(h->folder, 0700) < 0 && errno != EEXIST)
 		rc = errno;
-	if (rc == 0 && !is_trusted(h, spool))
+	if (rc == 0 && (!is_whole || !is_trusted(h, spool)))
 		throw_away(h);
 	if (rc == 0)
 		rc = open_env(h);

@@ -33,9 +33,13 @@ struct stored_reply {
 	uint32_t after_s;
 };
 
-/* For the keeper, before it opens the spool. NULL, logged: there is none then,
- * and all below do nothing. */
-struct history *history_open(const char *spool);
+/* No crash of the keeper left the spool in doubt. To be asked before the spool
+ * is opened, which ends the doubt. */
+bool history_is_whole(const char *spool);
+/* For the keeper, once it has opened the spool: one that it refuses is left as
+ * it is. Not is_whole: begun anew. NULL, logged: there is none then, and all
+ * below do nothing. */
+struct history *history_open(const char *spool, bool is_whole);
 /* For reading only. NULL with *why. */
 struct history *history_open_read(const char *spool, struct outcome *why);
 void history_close(struct history *h); /* NULL is fine */

@@ -143,12 +143,12 @@ static void on_run(struct child *child)
 		.max_bytes = child->conf->limits.spool_size,
 	};
 	struct outcome why;
-	struct history *history = history_open(options.path);
+	bool is_whole = history_is_whole(options.path);
 	struct spool *spool = spool_open(&options, progress, &why);
 
-	keeper_set_history(child->state, history);
 	if (!spool)
 		fatal(EXIT_TRY_LATER, "spool %s: %s", options.path, why.detail);
+	keeper_set_history(child->state, history_open(options.path, is_whole));
 	keeper_run(child->state, spool);
 }
 

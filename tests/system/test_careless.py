@@ -196,13 +196,18 @@ def test_reload_while_waiting(folder):
 
 
 def test_reload_is_quick(folder):
-    """A reload is no failure: no pause grows from it."""
+    """A reload is no failure: who ends for another listener is there again
+    without a pause that grows; nobody ends without a reason."""
     with Instance(folder / "o") as i:
-        for _ in range(5):
+        for n in range(5):
             old = i.pids("outpost-smtpd")
+            i.configure(f'listen "unix:s{n}" {{ }}\n')
             i.command("reload")
             assert wait_until(lambda: i.pids("outpost-smtpd") not in
                               ([], old), 3)
+            old = i.pids("outpost-smtpd")
+            i.command("reload")
+            assert i.pids("outpost-smtpd") == old
         assert wait_until(lambda: programs(i)["outpost-smtpd"]["state"] ==
                           "ready", 0.6, 0.01), i.text()
 
@@ -273,12 +278,11 @@ def test_missing_certificate(folder):
                 'certificate = "none.pem" key = "none.pem" }\n')
     i.configure(with_tls)
     done = i.command("run", check=False)
-    assert done.returncode == 1 and "none.pem" in done.stderr, done
+    assert done.returncode == 78 and "none.pem" in done.stderr, done
     # Nor does the reason stay in the log alone.
     (i.folder / "none.pem").write_text("no certificate")
     done = i.command("start", check=False)
-    assert done.returncode == 78 and "see the log" in done.stderr, done
-    assert "none.pem" in i.log() or "certificate:" in i.log(), i.text()
+    assert done.returncode == 78 and "none.pem" in done.stderr, done
     (i.folder / "none.pem").unlink()
     i.configure("")
     i.start()

@@ -46,7 +46,7 @@ static int remove_spool(void **state)
 
 static struct history *open_new(void)
 {
-	struct history *h = history_open(spool);
+	struct history *h = history_open(spool, history_is_whole(spool));
 
 	assert_non_null(h);
 	return h;
