@@ -4,6 +4,7 @@
  */
 #include "common/sandbox.h"
 #include "dnscheck/checks.h"
+#include "dnscheck/echo.h"
 #include "dnscheck/files.h"
 #include "dnscheck/jobs.h"
 #include "dnscheck/options.h"
@@ -20,6 +21,8 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { CONF_FD = 3 };
 
 struct dnscheck {
 	struct dnscheck_options options;
@@ -49,7 +52,10 @@ static int read_conf(struct dnscheck *d)
 	struct buf errors;
 
 	buf_init(&errors, 1 << 20);
-	d->conf = conf_load_as(d->options.conf_path, d->options.node, &errors);
+	d->conf =
+	    d->options.has_conf_fd
+		? conf_load_fd(CONF_FD, d->options.conf_path, &errors)
+		: conf_load_as(d->options.conf_path, d->options.node, &errors);
 	if (!d->conf)
 		fputs(buf_text(&errors), stderr);
 	buf_clear(&errors);
@@ -141,6 +147,7 @@ static int read_since(struct dnscheck *d)
 static void check(struct run *run)
 {
 	places_find(run);
+	echo_find(run);
 	run->jobs = jobs_new(run);
 	checks_plan(run);
 	jobs_finish(run->jobs);

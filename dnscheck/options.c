@@ -21,6 +21,9 @@ enum {
 	OPTION_SINCE,
 	OPTION_TIMEOUT,
 	OPTION_WHOAMI,
+	OPTION_ECHO,
+	OPTION_FAST,
+	OPTION_CONF_FD,
 	OPTION_SIGNED,
 	OPTION_BOGUS,
 };
@@ -42,6 +45,9 @@ static const struct option longs[] = {
 	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ "whoami", required_argument, NULL, OPTION_WHOAMI },
+	{ "echo", required_argument, NULL, OPTION_ECHO },
+	{ "fast", no_argument, NULL, OPTION_FAST },
+	{ "conf-fd", no_argument, NULL, OPTION_CONF_FD },
 	{ "signed-name", required_argument, NULL, OPTION_SIGNED },
 	{ "bogus-name", required_argument, NULL, OPTION_BOGUS },
 	{ "help", no_argument, NULL, 'h' },
@@ -62,6 +68,8 @@ static const char usage[] =
     "  --node NAME         as that node of the configuration\n"
     "  --resolver ADDR[:PORT]  instead of the configured ones (repeatable)\n"
     "  --whoami NAME@SERVER  whom to ask for the address that he sees\n"
+    "  --echo HOST[:PORT]  a mail server that says whom it sees\n"
+    "  --fast              without looks at servers\n"
     "  --signed-name NAME, --bogus-name NAME  to try resolvers with\n"
     "  --json, --html FILE, --quiet, --since FILE (an earlier --json)\n"
     "  --timeout DURATION  for all of it (15s)\n"
@@ -159,6 +167,12 @@ static int take_run(struct run_options *o, int option, struct buf *error)
 	case OPTION_WHOAMI:
 		o->whoami = optarg;
 		return 0;
+	case OPTION_ECHO:
+		o->echo = optarg;
+		return 0;
+	case OPTION_FAST:
+		o->is_fast = true;
+		return 0;
 	case OPTION_SIGNED:
 		o->signed_name = optarg;
 		return 0;
@@ -178,6 +192,9 @@ static int take(struct dnscheck_options *o, int option, struct buf *error)
 		return 0;
 	case 'h':
 		o->is_help = true;
+		return 0;
+	case OPTION_CONF_FD:
+		o->has_conf_fd = true;
 		return 0;
 	case OPTION_NODE:
 		o->node = optarg;

@@ -12,6 +12,7 @@ struct dnscheck_options {
 	const char *node;      /* --node; NULL: this one */
 	char *resolvers[8];    /* --resolver */
 	size_t nresolvers;
+	bool has_conf_fd; /* the supervisor gives it on descriptor 3 */
 	bool is_json, is_quiet, is_help;
 	const char *html, *since; /* files; NULL: not asked for */
 };

@@ -43,6 +43,7 @@ struct run_options {
 	const char *relay;  /* --relay NAME */
 	const char *spf_ip, *spf_sender, *spf_helo;
 	const char *whoami;		      /* --whoami NAME@SERVER */
+	const char *echo;		      /* --echo HOST[:PORT] */
 	const char *signed_name, *bogus_name; /* --signed, --bogus */
 	bool is_elsewhere;   /* --node: another machine's settings */
 	bool is_fast;	     /* the guard's subset: no port 25, no relays */

@@ -232,6 +232,20 @@ def port25(bench, *domains, options=(), line="127.0.0.1", timeout="6s"):
         f'dnscheck {{ port25 = {{ {names} }} }}\n')), "port25-")
 
 
+def check_echo(bench):
+    """Behind NAT the world sees another address: a server says which."""
+    port = bench.stage.port
+    bench.stage.host("127.0.21.8", {
+        "EHLO": "250 echo.example Hello [203.0.113.7], pleased"})
+    got = bench.check("--fast", "--echo", f"127.0.21.8:{port}")
+    assert "203.0.113.7" not in json.dumps(got), "looked in spite of --fast"
+    got = bench.check(conf=(
+        "line \"default\" { bind = { \"127.0.0.1\" } }\n"
+        f"dnscheck {{ echo = \"127.0.21.8:{port}\"  port25 = {{ "
+        "\"good.example\" } }\n"))
+    assert any("203.0.113.7" in f["found"] + f["subject"] for f in got), got
+
+
 def check_port25(bench):
     assert set(port25(bench, "good.example")) == {"port25-ok"}
     assert set(port25(bench, "closed.example")) == {"port25-refused"}
@@ -262,7 +276,8 @@ def main():
     with Folder() as folder:
         bench = Bench(folder)
         try:
-            for check in (check_server, check_relay, check_to, check_port25):
+            for check in (check_server, check_relay, check_to,
+                          check_echo, check_port25):
                 began = time.monotonic()
                 check(bench)
                 print(f"{check.__name__:16} ok "
