@@ -418,12 +418,11 @@ static void fill(struct ask_answer *a, const ldns_pkt *packet)
 	a->has_signatures = has_signatures(ldns_pkt_answer(packet)) ||
 			    has_signatures(ldns_pkt_authority(packet));
 	a->was_truncated = ldns_pkt_tc(packet);
-	if (rcode == LDNS_RCODE_NOERROR) {
+	if (rcode == LDNS_RCODE_NOERROR || rcode == LDNS_RCODE_NXDOMAIN) {
 		fill_found(a, packet);
-		return;
-	}
-	if (rcode == LDNS_RCODE_NXDOMAIN) {
-		a->status = ASK_NO_NAME;
+		/* of the last name, RFC 6604 section 2.1 */
+		if (rcode == LDNS_RCODE_NXDOMAIN && ask_is_known(a))
+			a->status = ASK_NO_NAME;
 		return;
 	}
 	word = ldns_pkt_rcode2str(rcode);
