@@ -118,6 +118,13 @@ struct conf_sender {
 	uint32_t hold_s;
 };
 
+/* Recipients that only some may write to. */
+struct conf_restrict {
+	struct conf_place place;
+	char *pattern;	      /* "all-users@example.com", "@example.com" */
+	struct strings allow; /* senders, as in a sender block; logins */
+};
+
 struct conf_retry {
 	int attempts;	 /* 0: until lifetime */
 	uint32_t wait_s; /* before the second attempt */
@@ -158,7 +165,7 @@ struct conf_dnscheck {
 	struct strings external; /* "203.0.113.5", "10.0.0.5=203.0.113.5" */
 	char *whoami;		 /* "NAME@SERVER"; NULL: nobody is asked */
 	char *echo; /* "HOST[:PORT]", a mail server that says who we are */
-	struct strings port25; /* domains whose MX hosts are tried */
+	struct strings port25;		/* domains whose MX hosts are tried */
 	char *signed_name, *bogus_name; /* to try resolvers with */
 };
 
@@ -204,6 +211,8 @@ struct conf {
 	struct conf_dnscheck dnscheck;
 	struct conf_reply *replies;
 	size_t nreplies;
+	struct conf_restrict *restricts;
+	size_t nrestricts;
 };
 
 /* Errors are collected, one line each: "file:line: what, what is allowed". */

@@ -169,7 +169,7 @@ static const struct conf_option sender_title = { "sender", &kind_sender,
 static const struct conf_option sender_options[] = {
 	{ "relay", &kind_name, AT(conf_sender, relay) },
 	{ "line", &kind_name, AT(conf_sender, line) },
-	{ "hold", &kind_duration, .min = SECOND, .max = YEAR, LATER },
+	{ "hold", &kind_duration, AT(conf_sender, hold_s), SECOND, YEAR },
 	FROM(conf_sender),
 	END,
 };
@@ -261,9 +261,11 @@ static const struct conf_option reply_options[] = {
 	END,
 };
 /* Blocks that come to life later: known, typed, refused. */
-static const struct conf_option restrict_title = { "restrict", &kind_sender };
+static const struct conf_option restrict_title = { "restrict", &kind_sender,
+	AT(conf_restrict, pattern) };
 static const struct conf_option restrict_options[] = {
-	{ "allow", &kind_texts },
+	{ "allow", &kind_texts, AT(conf_restrict, allow) },
+	FROM(conf_restrict),
 	END,
 };
 static const struct conf_option dkim_title = { "dkim", &kind_pattern };
@@ -296,7 +298,7 @@ static const struct conf_block root_blocks[] = {
 	{ "reply", reply_options, NULL, &reply_title,
 	    ARRAY(conf_reply, replies, nreplies) },
 	{ "restrict", restrict_options, NULL, &restrict_title,
-	    .is_later = true },
+	    ARRAY(conf_restrict, restricts, nrestricts) },
 	{ "dkim", dkim_options, NULL, &dkim_title, .is_later = true },
 	END,
 };

@@ -1,6 +1,8 @@
 /* Where mail goes next. */
 #include "common/route.h"
 
+#include "common/policy.h"
+
 #include "common/address.h"
 
 #include <stdio.h>
@@ -44,46 +46,6 @@ static const struct conf_destination *find_destination(
 		if (d->connections > 0 && domain_matches(d->pattern, name) &&
 		    is_better(d->pattern, best ? best->pattern : NULL))
 			best = d;
-	}
-	return best;
-}
-
-/* How closely a sender block fits: 0 not at all, 3 the very address. */
-static int fit_of_sender(const char *pattern, const struct route_query *q)
-{
-	struct span text = span_of(pattern);
-	uint64_t uid;
-
-	if (span_has_prefix_nocase(text, "uid:"))
-		return q->uid != UINT32_MAX &&
-			       span_to_u64(
-				   span_from(text, 4), UINT32_MAX, &uid) == 0 &&
-			       uid == q->uid
-			   ? 2
-			   : 0;
-	if (pattern[0] != '@')
-		return span_is_equal_nocase(text, q->sender) ? 3 : 0;
-	if (q->sender.n <= text.n)
-		return 0;
-	return span_is_equal_nocase(
-		   text, span_from(q->sender, q->sender.n - text.n))
-		   ? 1
-		   : 0;
-}
-
-static const struct conf_sender *find_sender(
-    const struct conf *conf, const struct route_query *q)
-{
-	const struct conf_sender *best = NULL;
-	int best_fit = 0;
-
-	for (size_t i = 0; i < conf->nsenders; i++) {
-		int fit = fit_of_sender(conf->senders[i].pattern, q);
-
-		if (fit <= best_fit)
-			continue;
-		best = &conf->senders[i];
-		best_fit = fit;
 	}
 	return best;
 }
@@ -234,7 +196,8 @@ int route_find(const struct conf *conf, const struct route_query *q,
     struct route *route, struct outcome *why)
 {
 	const struct conf_route *block = find_route(conf, q->domain);
-	const struct conf_sender *sender = find_sender(conf, q);
+	const struct conf_sender *sender =
+	    policy_sender_block(conf, q->sender, q->uid);
 	const struct conf_destination *limits;
 
 	*route = (struct route){ .tls = (uint8_t)conf->tls.policy };

@@ -214,7 +214,8 @@ int bs_run(const struct conf *conf)
 	const struct smtp_settings settings = { .localname = conf->localname,
 		.message_size = conf->limits.message_size,
 		.recipients = (uint32_t)conf->limits.recipients,
-		.sender_domain = domain ? domain : conf->localname };
+		.sender_domain = domain ? domain : conf->localname,
+		.conf = conf };
 	const struct smtp_client client = { .may_relay = true,
 		.uid = getuid() };
 	struct bs bs = { .runtime = conf->runtime, .is_first = true };

@@ -3,6 +3,8 @@
  */
 #include "inject/command.h"
 
+#include "common/date.h"
+
 #include "common/messages.h"
 
 static const struct {
@@ -273,6 +275,49 @@ static int parse_priority(struct span value, struct mail_parameters *p)
 	return 0;
 }
 
+/* RFC 4865: seconds from now, 1*9DIGIT */
+static int parse_hold_for(struct span value, struct mail_parameters *p)
+{
+	if (p->hold_s || p->hold_until || value.n > 9)
+		return -1;
+	return span_to_u64(value, HOLD_MAX_S, &p->hold_s) == 0 && p->hold_s > 0
+		   ? 0
+		   : -1;
+}
+
+static int parse_hold_until(struct span value, struct mail_parameters *p)
+{
+	int64_t utc;
+
+	if (p->hold_s || p->hold_until || date_parse_rfc3339(value, &utc) < 0 ||
+	    utc <= 0)
+		return -1;
+	p->hold_until = (uint64_t)utc;
+	return 0;
+}
+
+/* RFC 2852: seconds ";" mode, R gives it back when they are over, N tells of
+ * the delay (as we always do); T, for trace, behind it. */
+static int parse_by(struct span value, struct mail_parameters *p)
+{
+	struct span seconds = span_cut(&value, ';');
+	bool is_negative = seconds.n > 0 && seconds.p[0] == '-';
+	bool is_return = value.n > 0 && (value.p[0] | 0x20) == 'r';
+	uint64_t by;
+
+	seconds = span_from(seconds, is_negative);
+	if (seconds.n > 9 || span_to_u64(seconds, 999999999, &by) < 0)
+		return -1;
+	if (value.n < 1 || value.n > 2 ||
+	    (!is_return && (value.p[0] | 0x20) != 'n') ||
+	    (value.n == 2 && (value.p[1] | 0x20) != 't'))
+		return -1;
+	if (is_return && (is_negative || by == 0))
+		return -1;
+	p->by_s = is_return ? by : 0;
+	return 0;
+}
+
 static int parse_envid(
     struct span value, struct mail_parameters *p, struct buf *envid)
 {
@@ -300,6 +345,12 @@ int mail_parameters(const struct command *c, struct mail_parameters *p,
 			status = parse_ret(x->value, p);
 		else if (is_word(x->name, "MT-PRIORITY"))
 			status = parse_priority(x->value, p);
+		else if (is_word(x->name, "HOLDFOR"))
+			status = parse_hold_for(x->value, p);
+		else if (is_word(x->name, "HOLDUNTIL"))
+			status = parse_hold_until(x->value, p);
+		else if (is_word(x->name, "BY"))
+			status = parse_by(x->value, p);
 		else if (is_word(x->name, "ENVID"))
 			status = parse_envid(x->value, p, envid);
 		else if (is_word(x->name, "SMTPUTF8")) {

@@ -66,9 +66,14 @@ enum verb command_verb(struct span line);
  * is checked). Returns 0, or -1 with *why and c->verb valid. */
 int command_parse(struct span line, struct command *c, struct answer *why);
 
+enum { HOLD_MAX_S = 90 * 86400 }; /* FUTURERELEASE (RFC 4865) */
+
 /* Parameters of MAIL. envid: decoded, appended to the buffer given. */
 struct mail_parameters {
 	bool has_size, is_utf8, requires_tls;
+	uint64_t hold_s;     /* HOLDFOR; 0: not given */
+	uint64_t hold_until; /* HOLDUNTIL, UTC seconds; 0: not given */
+	uint64_t by_s;	     /* BY in mode R; 0: not given */
 	uint64_t size;
 	uint8_t body; /* enum body_kind */
 	uint8_t ret;  /* enum dsn_ret */

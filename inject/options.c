@@ -1,6 +1,7 @@
 /* The command line of sendmail. */
 #include "inject/options.h"
 
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/messages.h"
 
@@ -339,6 +340,34 @@ const char *options_program(int argc, char **argv)
 	return *name ? name : "sendmail";
 }
 
+static int set_duration(
+    const char *name, const char *value, uint32_t *seconds, struct outcome *why)
+{
+	if (!value || conf_parse_duration(value, seconds) < 0 || *seconds == 0)
+		return usage(
+		    why, "--%s: a time such as 30s, 2m, 4h or 5d", name);
+	return 0;
+}
+
+/* --name=value or --name value. */
+static int parse_word(
+    int argc, char **argv, int *at, struct options *o, struct outcome *why)
+{
+	const char *word = argv[*at] + 2, *value = strchr(word, '=');
+	struct span name = { word,
+		value ? (size_t)(value - word) : strlen(word) };
+	bool is_hold = span_is_equal(name, SPAN_LITERAL("hold"));
+
+	if (!is_hold && !span_is_equal(name, SPAN_LITERAL("expire")))
+		return usage(why, "%s: unknown option", shown(argv[*at]));
+	if (value)
+		value++;
+	else if (*at + 1 < argc)
+		value = argv[++*at];
+	return is_hold ? set_duration("hold", value, &o->hold_s, why)
+		       : set_duration("expire", value, &o->expire_s, why);
+}
+
 int options_parse(int argc, char **argv, struct options *o, struct outcome *why)
 {
 	const char *program = options_program(argc, argv);
@@ -360,10 +389,9 @@ int options_parse(int argc, char **argv, struct options *o, struct outcome *why)
 			o->task = TASK_HELP;
 			continue;
 		}
-		if (argv[at][1] == '-')
-			return usage(
-			    why, "%s: unknown option", shown(argv[at]));
-		status = parse_letters(argc, argv, &at, o, why);
+		status = argv[at][1] == '-'
+			     ? parse_word(argc, argv, &at, o, why)
+			     : parse_letters(argc, argv, &at, o, why);
 		if (status != 0)
 			return status;
 	}

@@ -20,6 +20,8 @@ struct options {
 	const char *sender;	/* -f; NULL: the caller; "" or "<>": null */
 	const char *full_name;	/* -F; NULL: not given */
 	const char *envid;	/* -V; NULL: not given */
+	uint32_t hold_s;	/* --hold; 0: not given */
+	uint32_t expire_s;	/* --expire; 0: not given */
 	const char *retry_what; /* -qI, -qR, -qS; NULL: all */
 	char retry_by;		/* 'I', 'R' or 'S' */
 	uint8_t notify;		/* -N, NOTIFY_* bits; 0: not given */

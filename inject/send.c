@@ -349,8 +349,13 @@ static int begin_submission(struct draft *d)
 		.recipients = d->recipients.items,
 		.nrecipients = d->recipients.count,
 	};
+	uint64_t now = (uint64_t)now_utc();
 	int status = 0;
 
+	if (d->options->hold_s > 0)
+		e.hold_until = now + d->options->hold_s;
+	if (d->options->expire_s > 0)
+		e.expires_at = now + d->options->hold_s + d->options->expire_s;
 	buf_init(&trace_head, 1024);
 	buf_init(&trace_tail, 1024);
 	buf_printf(&trace_head,

@@ -1,6 +1,8 @@
 /* The server's side of an SMTP session: commands (RFC 5321 section 4.1). */
 #include "inject/session_parts.h"
 
+#include "common/date.h"
+
 #include <stdlib.h>
 
 static const struct answer greet_first = { 503, "5.5.1",
@@ -140,6 +142,7 @@ static void on_helo(struct smtp_session *s, const struct command *c)
 static void on_ehlo(struct smtp_session *s, const struct command *c)
 {
 	const struct smtp_settings *set = s->settings;
+	char latest[DATE_RFC3339_BYTES];
 	struct buf lines;
 
 	if (take_name(s, c) < 0)
@@ -154,6 +157,9 @@ static void on_ehlo(struct smtp_session *s, const struct command *c)
 		buf_puts(&lines, "250-REQUIRETLS\r\n");
 	if (set->has_chunking)
 		buf_puts(&lines, "250-CHUNKING\r\n");
+	date_print_rfc3339(s->now_utc + HOLD_MAX_S, latest);
+	buf_printf(&lines, "250-FUTURERELEASE %d %s\r\n250-DELIVERBY\r\n",
+	    HOLD_MAX_S, latest);
 	buf_puts(&lines,
 	    "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-MT-PRIORITY\r\n"
 	    "250 ENHANCEDSTATUSCODES\r\n");

@@ -28,6 +28,7 @@ struct smtp_settings {
 	bool has_chunking;
 	/* Domain for a sender without one; NULL: such a sender is refused. */
 	const char *sender_domain;
+	const struct conf *conf; /* who may write to whom; NULL: all */
 };
 
 struct smtp_client {

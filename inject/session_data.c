@@ -56,6 +56,8 @@ static void fill_envelope(const struct smtp_session *s, struct envelope *e)
 		.ret = t->ret,
 		.smtputf8 = t->is_utf8,
 		.requiretls = t->requires_tls,
+		.hold_until = t->hold_until,
+		.expires_at = t->expires_at,
 		.priority = t->priority,
 		.uid = s->client.uid,
 		.envid = text_at(t, t->envid, t->envid_bytes),

@@ -2,6 +2,7 @@
 #include "inject/session_parts.h"
 
 #include "common/address.h"
+#include "common/policy.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,8 @@ static const struct answer needs_utf8 = { 553, "5.6.7",
 	"an address beyond ASCII needs SMTPUTF8" };
 static const struct answer needs_tls = { 501, "5.5.4",
 	"REQUIRETLS needs TLS: STARTTLS first" };
+static const struct answer held_too_long = { 501, "5.5.4",
+	"HOLDUNTIL lies too far ahead, see FUTURERELEASE" };
 static const struct answer sender_first = { 503, "5.5.1",
 	"MAIL comes before RCPT" };
 static const struct answer no_relay = { 550, "5.7.1",
@@ -29,8 +32,8 @@ static const struct answer sender_ok = { 250, "2.1.0", "sender ok" };
 static const struct answer recipient_ok = { 250, "2.1.5", "recipient ok" };
 
 /* Refused with the parser's own words, made ASCII by smtp_say_outcome. */
-static void refuse_address(
-    struct smtp_session *s, struct outcome *why, const char *status)
+static void refuse_by(struct smtp_session *s, const struct outcome *why,
+    uint16_t code, const char *status)
 {
 	char text[sizeof(why->detail)];
 	size_t n = 0;
@@ -38,7 +41,13 @@ static void refuse_address(
 	for (; n + 1 < sizeof(text) && why->detail[n]; n++)
 		text[n] = (why->detail[n] & 0x80) ? '?' : why->detail[n];
 	text[n] = '\0';
-	smtp_refuse(s, &(struct answer){ 553, status, text });
+	smtp_refuse(s, &(struct answer){ code, status, text });
+}
+
+static void refuse_address(
+    struct smtp_session *s, const struct outcome *why, const char *status)
+{
+	refuse_by(s, why, 553, status);
 }
 
 /* A name without a domain becomes one of ours where that is wanted. */
@@ -89,6 +98,7 @@ static int take_sender(struct smtp_session *s, const struct command *c)
 	struct transaction *t = &s->t;
 	struct mail_parameters p;
 	struct answer why;
+	uint64_t now = (uint64_t)s->now_utc;
 	size_t bytes =
 	    put_address(&t->text, c->path, s->settings->sender_domain).n;
 
@@ -98,9 +108,15 @@ static int take_sender(struct smtp_session *s, const struct command *c)
 	}
 	if (check_sender(s, (struct span){ t->text.data, bytes }, &p) < 0)
 		return -1;
+	if (p.hold_until > now + HOLD_MAX_S) {
+		smtp_refuse(s, &held_too_long);
+		return -1;
+	}
 	t->has_sender = true;
 	t->is_utf8 = p.is_utf8;
 	t->requires_tls = p.requires_tls;
+	t->hold_until = p.hold_s ? now + p.hold_s : p.hold_until;
+	t->expires_at = p.by_s ? now + p.by_s : 0;
 	t->body = p.body;
 	t->ret = p.ret;
 	t->priority = p.priority;
@@ -144,6 +160,9 @@ static struct rcpt *add_rcpt(struct transaction *t)
 /* The queue would refuse the whole message for one domain without a key. */
 static int check_recipient(struct smtp_session *s, struct span address)
 {
+	const struct policy_sender sender = { .address = { s->t.text.data,
+						  s->t.sender_bytes },
+		.uid = s->client.uid };
 	struct buf key;
 	struct address a;
 	struct outcome why;
@@ -155,6 +174,11 @@ static int check_recipient(struct smtp_session *s, struct span address)
 	}
 	if (a.is_utf8 && !s->t.is_utf8) {
 		smtp_refuse(s, &needs_utf8);
+		return -1;
+	}
+	if (s->settings->conf &&
+	    policy_may_send(s->settings->conf, &sender, address, &why) < 0) {
+		refuse_by(s, &why, 550, why.status);
 		return -1;
 	}
 	buf_init(&key, ADDRESS_MAX);

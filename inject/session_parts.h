@@ -30,6 +30,7 @@ struct rcpt {
 
 struct transaction {
 	bool has_sender, is_utf8, requires_tls;
+	uint64_t hold_until, expires_at; /* UTC seconds; 0: none */
 	uint8_t body, ret;
 	int8_t priority;
 	size_t sender_bytes, envid, envid_bytes; /* the sender comes first */

@@ -63,6 +63,7 @@ void listener_renew(struct listener *l)
 
 	l->name = conf->listens[l->index].address;
 	l->settings.localname = conf->localname;
+	l->settings.conf = conf;
 	l->settings.message_size = conf->limits.message_size;
 	l->settings.recipients = recipients < RCPTS_PER_MESSAGE_MAX
 				     ? recipients

@@ -83,6 +83,7 @@ static void set_limits(
 	const struct keeper_limits limits = {
 		.message_size = conf->limits.message_size,
 		.spool_bytes = conf->limits.spool_size,
+		.conf = conf,
 		.recipients = (uint32_t)conf->limits.recipients,
 		.owner_uid = owner_uid,
 	};

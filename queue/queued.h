@@ -14,10 +14,11 @@ struct history;
 struct keeper;
 
 struct keeper_limits {
-	uint64_t message_size; /* bytes */
-	uint64_t spool_bytes;  /* 0: no limit */
-	uint32_t recipients;   /* in one message */
-	uint32_t owner_uid;    /* besides root and ourselves, may do all */
+	uint64_t message_size;	 /* bytes */
+	uint64_t spool_bytes;	 /* 0: no limit */
+	const struct conf *conf; /* who may send, what is held; or NULL */
+	uint32_t recipients;	 /* in one message */
+	uint32_t owner_uid;	 /* besides root and ourselves, may do all */
 };
 
 /* NULL without memory. Nothing is accepted before keeper_run. */

@@ -7,6 +7,7 @@
 #include "queue/queued_parts.h"
 
 #include "common/address.h"
+#include "common/policy.h"
 
 #include <stdlib.h>
 
@@ -128,6 +129,38 @@ static int check_sender(const struct envelope *e, struct outcome *why)
 	return outcome_perm(why, "5.1.7", "sender: %s", detail.detail);
 }
 
+/* What a sender's block holds, and a hold does not eat up the time there is
+ * for delivery (RFC 4865 4.1.1). */
+static void apply_hold(const struct conn *conn, struct envelope *e)
+{
+	const struct conf *conf = conn->keeper->limits.conf;
+	const struct conf_sender *block;
+
+	if (!conf || conn->kind == CONN_RUNNER)
+		return;
+	block = policy_sender_block(conf, e->sender, e->uid);
+	if (block && block->hold_s > 0 && e->hold_until == 0)
+		e->hold_until = (uint64_t)now_utc() + block->hold_s;
+	if (e->hold_until > 0 && e->hold_until < UINT64_MAX &&
+	    e->expires_at == 0)
+		e->expires_at = e->hold_until + conf->retry.lifetime_s;
+}
+
+static int check_policy(
+    const struct conn *conn, const struct envelope *e, struct outcome *why)
+{
+	const struct conf *conf = conn->keeper->limits.conf;
+	const struct policy_sender sender = { e->sender, e->login, e->uid };
+
+	for (size_t i = 0; conf && conf->nrestricts > 0 && i < e->nrecipients &&
+			   conn->kind != CONN_RUNNER;
+	     i++)
+		if (policy_may_send(
+			conf, &sender, e->recipients[i].address, why) < 0)
+			return -1;
+	return 0;
+}
+
 static int check_envelope(
     const struct conn *conn, const struct envelope *e, struct outcome *why)
 {
@@ -150,7 +183,9 @@ static int check_envelope(
 		    keeper->limits.recipients);
 	if (!is_folded_text(e->trace_head) || !is_folded_text(e->trace_tail))
 		return outcome_perm(why, "5.6.0", "malformed trace header");
-	return check_sender(e, why);
+	if (check_sender(e, why) < 0)
+		return -1;
+	return check_policy(conn, e, why);
 }
 
 static struct transaction *transaction_new(
@@ -194,6 +229,7 @@ static int begin(struct conn *conn, uint64_t id, struct envelope *e,
 	struct transaction *t;
 
 	shape_envelope(conn, e);
+	apply_hold(conn, e);
 	if (check_envelope(conn, e, why) < 0)
 		return -1;
 	t = transaction_new(id, e);

@@ -162,7 +162,25 @@ static void test_mail_parameters(void **state)
 		{ "MT-PRIORITY=--", -501, { 0 }, "" },
 		{ "MT-PRIORITY=-", -501, { 0 }, "" },
 		{ "AUTH=<>", -555, { 0 }, "" },
-		{ "HOLDFOR=60", -555, { 0 }, "" },
+		{ "HOLDFOR=60", 0, { .hold_s = 60 }, "" },
+		{ "HOLDFOR=0", -501, { 0 }, "" },
+		{ "HOLDFOR=7776001", -501, { 0 }, "" },
+		{ "HOLDFOR=9999999999", -501, { 0 }, "" },
+		{ "HOLDFOR=-1", -501, { 0 }, "" },
+		{ "HOLDUNTIL=2024-06-03T10:00:00Z", 0,
+		    { .hold_until = 1717408800 }, "" },
+		{ "HOLDUNTIL=tomorrow", -501, { 0 }, "" },
+		{ "HOLDFOR=60 HOLDUNTIL=2024-06-03T10:00:00Z", -501, { 0 },
+		    "" },
+		{ "BY=120;R", 0, { .by_s = 120 }, "" },
+		{ "BY=120;rt", 0, { .by_s = 120 }, "" },
+		{ "BY=-120;N", 0, { 0 }, "" },
+		{ "BY=-120;R", -501, { 0 }, "" },
+		{ "BY=0;R", -501, { 0 }, "" },
+		{ "BY=120", -501, { 0 }, "" },
+		{ "BY=120;X", -501, { 0 }, "" },
+		{ "BY=120;RTT", -501, { 0 }, "" },
+		{ "BY=1234567890;R", -501, { 0 }, "" },
 	};
 
 	(void)state;
@@ -183,6 +201,9 @@ static void test_mail_parameters(void **state)
 			assert_int_equal(p.body, cases[i].p.body);
 			assert_int_equal(p.ret, cases[i].p.ret);
 			assert_int_equal(p.is_utf8, cases[i].p.is_utf8);
+			assert_true(p.hold_s == cases[i].p.hold_s);
+			assert_true(p.hold_until == cases[i].p.hold_until);
+			assert_true(p.by_s == cases[i].p.by_s);
 			assert_int_equal(p.priority, cases[i].p.priority);
 			assert_int_equal(p.envid_bytes, cases[i].p.envid_bytes);
 			assert_string_equal(buf_text(&envid), cases[i].envid);

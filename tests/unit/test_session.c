@@ -330,6 +330,8 @@ static const struct {
 	{ "one message",
 	    "> EHLO client.example\n< 250-mx.example\n< 250-PIPELINING\n"
 	    "< 250-SIZE 200\n< 250-STARTTLS\n< 250-CHUNKING\n"
+	    "< 250-FUTURERELEASE 7776000 2024-02-12T22:13:20Z\n< "
+	    "250-DELIVERBY\n"
 	    "< 250-8BITMIME\n< 250-SMTPUTF8\n< 250-DSN\n< 250-MT-PRIORITY\n"
 	    "< 250 ENHANCEDSTATUSCODES\n" MAIL_RCPT DATA_OK
 	    "> Subject: x\n> \n> ..dot\n> .\n" BEGUN
@@ -538,14 +540,17 @@ static void test_transcripts(void **state)
 	}
 }
 
-#define EHLO                                                               \
-	"> EHLO c\n< 250-mx.example\n< 250-PIPELINING\n< 250-SIZE 200\n"   \
-	"< 250-STARTTLS\n< 250-CHUNKING\n< 250-8BITMIME\n< 250-SMTPUTF8\n" \
+#define LATER \
+	"< 250-FUTURERELEASE 7776000 2024-02-12T22:13:20Z\n< 250-DELIVERBY\n"
+#define EHLO                                                             \
+	"> EHLO c\n< 250-mx.example\n< 250-PIPELINING\n< 250-SIZE 200\n" \
+	"< 250-STARTTLS\n< 250-CHUNKING\n" LATER                         \
+	"< 250-8BITMIME\n< 250-SMTPUTF8\n"                               \
 	"< 250-DSN\n< 250-MT-PRIORITY\n< 250 ENHANCEDSTATUSCODES\n"
 #define EHLO_TLS                                                         \
 	"> EHLO c\n< 250-mx.example\n< 250-PIPELINING\n< 250-SIZE 200\n" \
 	"< 250-REQUIRETLS\n"                                             \
-	"< 250-CHUNKING\n< 250-8BITMIME\n< 250-SMTPUTF8\n"               \
+	"< 250-CHUNKING\n" LATER "< 250-8BITMIME\n< 250-SMTPUTF8\n"      \
 	"< 250-DSN\n< 250-MT-PRIORITY\n< 250 ENHANCEDSTATUSCODES\n"
 #define GO_TLS "> STARTTLS\n< 220 2.0.0 begin TLS\n"
 
