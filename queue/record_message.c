@@ -272,13 +272,13 @@ bool record_attempt_next(struct record_attempt *x, struct rcpt_outcome *r,
 	if (x->nrecipients == 0)
 		return false;
 	x->nrecipients--;
+	*r = (struct rcpt_outcome){ 0 }; /* not all of it is recorded */
 	r->index = get_u16(&x->recipients);
 	r->result = get_u8(&x->recipients);
 	*report = get_u8(&x->recipients);
 	r->code = get_u16(&x->recipients);
 	*status = get_text16(&x->recipients);
 	n = status->n < sizeof(r->status) ? status->n : sizeof(r->status) - 1;
-	memset(r->status, 0, sizeof(r->status));
 	if (n > 0)
 		memcpy(r->status, status->p, n);
 	r->reply = get_text16(&x->recipients);

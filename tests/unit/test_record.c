@@ -195,10 +195,12 @@ static void an_attempt_comes_back(void **state)
 	assert_int_equal(x.attempt.delivery, 9);
 	assert_true(x.attempt.counts && !x.attempt.line_died);
 	assert_true(x.attempt.result.peer_has_dsn);
+	memset(&r, 0xa5, sizeof(r));
 	assert_true(record_attempt_next(&x, &r, &report, &status));
 	assert_int_equal(r.index, 3);
 	assert_int_equal(report, REPORT_FAILED);
 	assert_string_equal(r.status, "5.1.1");
+	assert_int_equal(r.action + r.after_s + r.rule + r.stage, 0);
 	assert_true(span_is_equal(status, SPAN_LITERAL("5.1.1")));
 	assert_true(record_attempt_next(&x, &r, &report, &status));
 	assert_int_equal(r.result, RCPT_DELIVERED);
