@@ -135,10 +135,18 @@ ptrdiff_t wire_read(struct wire *wire)
 	return n;
 }
 
+/* Nothing has been allocated before the first byte. */
+static struct span input_of(const struct wire *wire)
+{
+	if (!wire->in)
+		return (struct span){ 0 };
+	return (struct span){ wire->in + wire->in_from,
+		wire->in_to - wire->in_from };
+}
+
 int wire_take_frame(struct wire *wire, struct message *message)
 {
-	struct span input = { wire->in + wire->in_from,
-		wire->in_to - wire->in_from };
+	struct span input = input_of(wire);
 	size_t size = 0;
 	int status = wire_parse(input, wire->rules, message, &size);
 
@@ -158,8 +166,7 @@ int wire_take_frame(struct wire *wire, struct message *message)
 
 bool wire_has_next(const struct wire *wire)
 {
-	struct span input = { wire->in + wire->in_from,
-		wire->in_to - wire->in_from };
+	struct span input = input_of(wire);
 	struct message message;
 	size_t size;
 

@@ -150,7 +150,8 @@ static void reorder(struct line *l, const struct connect_report *c)
 		for (unsigned i = l->address_at; i < host->naddresses; i++)
 			if (c->results[i] == order[k])
 				kept[n++] = host->addresses[i];
-	memcpy(host->addresses + l->address_at, kept, n * sizeof(kept[0]));
+	for (unsigned i = 0; i < n; i++)
+		host->addresses[l->address_at + i] = kept[i];
 	host->naddresses = (uint8_t)(l->address_at + n);
 }
 

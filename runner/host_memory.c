@@ -99,17 +99,17 @@ static bool is_bad(
 static bool order_addresses(
     struct host_memory *m, struct host *host, uint64_t now_ms)
 {
-	struct span good[ADDRESSES_MAX], bad[ADDRESSES_MAX];
+	struct span bad[ADDRESSES_MAX];
 	unsigned ngood = 0, nbad = 0;
 
 	for (unsigned i = 0; i < host->naddresses; i++) {
 		if (is_bad(m, host, i, now_ms))
 			bad[nbad++] = host->addresses[i];
 		else
-			good[ngood++] = host->addresses[i];
+			host->addresses[ngood++] = host->addresses[i];
 	}
-	memcpy(host->addresses, good, ngood * sizeof(good[0]));
-	memcpy(host->addresses + ngood, bad, nbad * sizeof(bad[0]));
+	for (unsigned i = 0; i < nbad; i++)
+		host->addresses[ngood + i] = bad[i];
 	return ngood == 0;
 }
 
