@@ -187,7 +187,10 @@ static void collect(struct run *run, struct pointers *p)
 			continue;
 		p->nshown++;
 		p->items[i] = r;
-		p->found[i] = names_resolve(run, r->name.p, p->place->external);
+		p->found[i].match = NAMES_NO_NAME;
+		if (names_is_host(r->name.p))
+			p->found[i] =
+			    names_resolve(run, r->name.p, p->place->external);
 		if (strcasecmp(r->name.p, p->place->localname) == 0)
 			p->ours = (int)i;
 		if (p->found[i].match == NAMES_UNKNOWN && p->unknown < 0)

@@ -196,7 +196,7 @@ def addresses(folder, conf):
         text = conf.read_text().split("line ")[0]
         conf.write_text(f'{text}line "one" {{ bind = {{ "{bind}" }} '
                         'node "far" { } }\n')
-        found = Found(conf, *options)
+        found = Found(conf, "--timeout", "3s", *options)
         f = [f for f in found.line("one")
              if f["code"].startswith("address-")][0]
         assert (f["code"], f["status"]) == (code, status), (bind, options, f)
