@@ -26,16 +26,17 @@ class Authority:
         openssl("req", "-x509", "-new", "-key", str(self.key), "-days", "9",
                 "-subj", f"/CN={name}", "-out", str(self.file))
 
-    def issue(self, *names, days=5, self_signed=False):
-        """A file with certificate and key for these DNS names; days < 0:
-        expired since then."""
+    def issue(self, *names, days=5, self_signed=False, ip=None):
+        """A file with certificate and key for these DNS names (and an
+        address); days < 0: expired since then."""
         self.count += 1
         stem = self.folder / f"{self.key.stem}-{self.count}"
         key, request, crt, pem, ext = (stem.with_suffix(s) for s in
                                        (".k", ".csr", ".crt", ".pem", ".ext"))
         new_key(key)
         ext.write_text("subjectAltName=" +
-                       ",".join(f"DNS:{n}" for n in names) + "\n")
+                       ",".join(f"DNS:{n}" for n in names)
+                       + (f",IP:{ip}" if ip else "") + "\n")
         openssl("req", "-new", "-key", str(key), "-subj", f"/CN={names[0]}",
                 "-out", str(request))
         signer = ["-signkey", str(key)] if self_signed else \

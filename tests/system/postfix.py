@@ -1,9 +1,5 @@
-"""A private Postfix: the Debian package unpacked, never installed.
-
-It runs in a mount namespace of its own, where an overlay puts the unpacked
-files over /usr and a private /etc with Postfix's users over /etc. Nothing of it
-is visible outside, and nothing of it stays. Root only.
-"""
+"""A private Postfix: the Debian package unpacked, never installed, in a mount
+namespace of its own (unpacked.py). Root only."""
 import os
 import pathlib
 import shutil
@@ -11,51 +7,30 @@ import signal
 import subprocess
 import time
 
+from unpacked import has_greeting, inside, unpack, why_not, write_users
+
+__all__ = ["POSTFIX_UID", "Postfix", "unpack", "why_not"]
+
 POSTFIX_UID = 60025
 PACKAGES = ["postfix", "libnsl2", "libtirpc3", "libicu72", "libdb5.3",
             "libsasl2-2"]
 
 
-def why_not():
-    """None when it can run here, else the reason."""
-    if os.geteuid() != 0:
-        return "needs root (a mount namespace)"
-    if "overlay" not in pathlib.Path("/proc/filesystems").read_text():
-        return "needs overlayfs"
-    return None
-
-
-def unpack(root):
-    """Fetch and unpack into root/usr, once."""
-    if (root / "usr/sbin/master").exists() or \
-            (root / "usr/lib/postfix/sbin/master").exists():
-        return
-    debs = root / "debs"
-    debs.mkdir(parents=True, exist_ok=True)
-    os.chmod(debs, 0o777)
-    for package in PACKAGES:
-        subprocess.run(["apt-get", "download", "-q", package], cwd=debs,
-                       check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-    for deb in debs.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", deb, root], check=True)
-    # Debian 12 merges /lib into /usr/lib: so must the overlay.
-    if (root / "lib").is_dir() and not (root / "lib").is_symlink():
-        shutil.copytree(root / "lib", root / "usr/lib", dirs_exist_ok=True,
-                        symlinks=True)
-
-
 class Postfix:
     """One instance. settings: main.cf names and values over the defaults;
-    services: extra lines of master.cf."""
+    services: {address: options of smtpd} of more listeners on the port;
+    files: {name: text} of more files in its /etc."""
 
-    def __init__(self, folder, root, port, settings=None):
+    def __init__(self, folder, root, port, settings=None, services=None,
+                 files=None):
         self.folder = pathlib.Path(folder)
         self.root = pathlib.Path(root)
         self.port = port
         self.settings = settings or {}
+        self.services = services or {}
+        self.files = files or {}
         self.process = None
-        unpack(self.root)
+        unpack(self.root, PACKAGES)
         self.write()
 
     def write(self):
@@ -63,13 +38,11 @@ class Postfix:
         (etc / "postfix").mkdir(parents=True, exist_ok=True)
         for name in ("queue", "data"):
             (self.folder / name).mkdir(exist_ok=True)
-        passwd = pathlib.Path("/etc/passwd").read_text()
-        group = pathlib.Path("/etc/group").read_text()
-        if "\npostfix:" not in passwd:
-            passwd += f"postfix:x:{POSTFIX_UID}:{POSTFIX_UID}::/nonexistent:/bin/false\n"
-            group += f"postfix:x:{POSTFIX_UID}:\npostdrop:x:60026:\n"
-        (etc / "passwd").write_text(passwd)
-        (etc / "group").write_text(group)
+        write_users(etc, [f"postfix:x:{POSTFIX_UID}:{POSTFIX_UID}::"
+                          "/nonexistent:/bin/false"],
+                    [f"postfix:x:{POSTFIX_UID}:", "postdrop:x:60026:"])
+        for name, text in self.files.items():
+            (etc / name).write_text(text)
         main = {
             "compatibility_level": "3.7",
             "queue_directory": self.folder / "queue",
@@ -108,6 +81,8 @@ class Postfix:
                 fields[4] = "n"  # no chroot: the libraries are not there
                 line = " ".join(fields)
             lines.append(line)
+        lines += [f"{address}:{self.port} inet n - n - - smtpd {options}"
+                  for address, options in self.services.items()]
         (etc / "postfix/master.cf").write_text("\n".join(lines) + "\n")
         for extra in ("dynamicmaps.cf", "postfix-files"):
             source = self.root / "etc/postfix" / extra
@@ -118,35 +93,23 @@ class Postfix:
         (etc / "postfix/dynamicmaps.cf").touch()
         (etc / "postfix/postfix-files.d").mkdir(exist_ok=True)
 
-    def script(self, command):
-        """Shell text that runs command inside the namespace."""
-        return (
-            "mount --make-rprivate / && "
-            f"mount -t overlay overlay -o lowerdir={self.root}/usr:/usr /usr"
-            f" && mount -t overlay overlay -o lowerdir={self.folder}/etc:/etc"
-            f" /etc && {command}")
-
     def run(self, command, **options):
-        return subprocess.run(["unshare", "-m", "sh", "-c",
-                               self.script(command)], **options)
+        """Run command in a namespace like the instance's."""
+        return subprocess.run(
+            inside(self.root, self.folder / "etc", command), **options)
 
     def start(self):
         os.chown(self.folder / "data", POSTFIX_UID, 0)
         self.process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", self.script(
-                "exec postfix -c /etc/postfix start-fg")],
+            inside(self.root, self.folder / "etc",
+                   "exec postfix -c /etc/postfix start-fg"),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True)
         deadline = time.monotonic() + 20
-        import socket
         while time.monotonic() < deadline:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 1) as s:
-                    s.settimeout(5)
-                    if s.recv(100).startswith(b"220"):
-                        return
-            except OSError:
-                time.sleep(0.1)
+            if has_greeting("127.0.0.1", self.port):
+                return
+            time.sleep(0.1)
         raise RuntimeError("postfix did not start: " + self.log()[-2000:])
 
     def log(self):
