@@ -219,6 +219,13 @@ const struct reply_builtin *reply_builtin(uint16_t rule)
 	return &reply_builtins[rule - REPLY_RULE_BUILTIN - 1];
 }
 
+bool reply_is_ours(const struct reply_verdict *verdict)
+{
+	const struct reply_builtin *builtin = reply_builtin(verdict->rule);
+
+	return builtin && builtin->is_ours;
+}
+
 const struct reply_builtin *reply_builtin_named(struct span name)
 {
 	for (size_t i = 0; reply_builtins[i].name; i++)

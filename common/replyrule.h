@@ -55,7 +55,10 @@ struct reply_builtin {
 	uint32_t after_s;
 	const char *why; /* one sentence */
 	bool is_most;	 /* after is the longest: settings may say sooner */
+	bool is_ours; /* about the address we come from: another family first */
 };
+/* The verdict is about the address we come from, not about the mail. */
+bool reply_is_ours(const struct reply_verdict *verdict);
 /* By the number in a verdict, by the name; NULL: it is not built in. */
 const struct reply_builtin *reply_builtin(uint16_t rule);
 const struct reply_builtin *reply_builtin_named(struct span name);

@@ -51,12 +51,21 @@ const struct reply_builtin reply_builtins[] = {
 	    "ptr record|cannot find your (reverse )?hostname))",
 	    REPLY_SUSPEND, HOUR,
 	    "our address has no reverse name or one that does not lead back: "
-	    "its owner has to set it" },
+	    "its owner has to set it",
+	    .is_ours = true },
+	{ "ipv6-policy",
+	    "^[45][0-9][0-9] .*ipv6.*(guideline|policy|reject|refus|block|"
+	    "denied|not (allowed|accepted))",
+	    REPLY_SUSPEND, HOUR,
+	    "the server asks more of IPv6 addresses than of others: a reverse "
+	    "name, SPF or DKIM",
+	    .is_ours = true },
 	{ "blocklist",
 	    "^[45][0-9][0-9] .*(" LISTS ".*" IP "|" IP ".*" LISTS ")",
 	    REPLY_SUSPEND, HOUR,
 	    "our address is on a block list: another host of theirs asks the "
-	    "same list, and the message is not at fault" },
+	    "same list, and the message is not at fault",
+	    .is_ours = true },
 	{ "mailbox-full-for-good",
 	    "^552 (5\\.2\\.2 |.*(mailbox|quota|storage|over ?limit))",
 	    REPLY_BOUNCE, 0,

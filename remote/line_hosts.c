@@ -53,6 +53,42 @@ static bool has_next(const struct line *l)
 	       l->host_at + 1 < l->session.nhosts;
 }
 
+/* An address to come whose family the present one is not of. */
+static bool has_family(const struct line *l)
+{
+	size_t family = l->session.hosts[l->host_at].addresses[l->address_at].n;
+
+	for (size_t i = l->host_at; i < l->session.nhosts; i++) {
+		const struct host *host = &l->session.hosts[i];
+
+		for (unsigned k = 0; k < host->naddresses; k++)
+			if (host->addresses[k].n != family &&
+			    (i > l->host_at || k > l->address_at))
+				return true;
+	}
+	return false;
+}
+
+/* The address that we come from is not welcome: the others of its family are
+ * left out. */
+static void leave_family(struct line *l)
+{
+	size_t family = l->session.hosts[l->host_at].addresses[l->address_at].n;
+
+	for (size_t i = l->host_at; i < l->session.nhosts; i++) {
+		struct host *host = &l->session.hosts[i];
+		unsigned n = i == l->host_at ? l->address_at + 1u : 0;
+
+		for (unsigned k = n; k < host->naddresses; k++)
+			if (host->addresses[k].n != family)
+				host->addresses[n++] = host->addresses[k];
+		if (n == 0 && host->naddresses > 0)
+			outcome_temp(&host->why, "4.7.1",
+			    "not asked over the family that was refused");
+		host->naddresses = (uint8_t)n;
+	}
+}
+
 /* For the runner's memory of hosts, and for TLSRPT. */
 static void tell_tried(struct line *l, const struct host_tried *tried)
 {
@@ -196,7 +232,7 @@ static int open_address(struct line *l, const struct host *host)
 
 /* A rule may have the last word on what the server said before the first
  * message: then no other is asked. */
-static bool is_final(const struct line *l)
+static bool is_final(struct line *l)
 {
 	struct span reason = span_of(l->why.detail);
 	struct span reply = replyrule_text(reason);
@@ -206,6 +242,11 @@ static bool is_final(const struct line *l)
 	    !l->waiting.first)
 		return false;
 	verdict = pipeline_find_rule(&l->dialogue, l->waiting.first, reply);
+	if (l->dialogue.is_reached && reply_is_ours(&verdict) &&
+	    has_family(l)) {
+		leave_family(l);
+		return false;
+	}
 	return verdict.action != REPLY_AS_IS &&
 	       verdict.action != REPLY_NEXT_HOST;
 }
@@ -222,6 +263,7 @@ static int try_address(struct line *l, const struct host *host)
 		l->report.is_login_refused = false;
 		pipeline_start(&l->pipeline);
 		l->pipeline.has_next = has_next(l);
+		l->pipeline.has_family = has_family(l);
 		line_set_state(l, LINE_SENDING);
 		return 0;
 	}
@@ -229,8 +271,8 @@ static int try_address(struct line *l, const struct host *host)
 	    log_text("%.*s", (int)host->name.n, host->name.p), "peer",
 	    d->address, "why", l->why.detail, NULL);
 	l->report.is_login_refused = d->is_login_refused;
-	l->address_at++;
 	l->is_ruled = is_final(l);
+	l->address_at++;
 	if (d->is_login_spent || l->is_ruled)
 		l->host_at = l->session.nhosts;
 	return -1;
@@ -256,6 +298,8 @@ int line_open(struct line *l)
 
 static void go_on(struct line *l)
 {
+	if (l->pipeline.leaves_family)
+		leave_family(l);
 	l->address_at++;
 	if (!l->pipeline.is_suspended)
 		return;

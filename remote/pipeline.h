@@ -66,9 +66,11 @@ struct pipeline {
 	bool is_bdat_bad; /* CHUNKING was offered and BDAT refused */
 	struct outcome why;
 	/* by a reply rule */
-	bool has_next;	   /* given: there is another address to ask */
-	bool is_leaving;   /* begin no more messages here */
-	bool is_suspended; /* nor anywhere else in this session */
+	bool has_next;	    /* given: there is another address to ask */
+	bool has_family;    /* given: among them one of the other family */
+	bool leaves_family; /* what was refused is the address we came from */
+	bool is_leaving;    /* begin no more messages here */
+	bool is_suspended;  /* nor anywhere else in this session */
 };
 
 void pipeline_init(struct pipeline *p, struct dialogue *d,

@@ -90,6 +90,10 @@ static void refuse(struct pipeline *p, const struct awaited *a)
 	reply_print(r, &text);
 	refusal.text = buf_span(&text);
 	refusal.verdict = pipeline_find_rule(p->d, a->t, refusal.text);
+	if (p->has_family && reply_is_ours(&refusal.verdict)) {
+		refusal.verdict.action = REPLY_NEXT_HOST;
+		p->leaves_family = true;
+	}
 	refuse_by(p, a, &refusal, a->kind == AWAIT_RCPT ? a->rcpt : EVERY_RCPT);
 	buf_clear(&text);
 }

@@ -2,9 +2,11 @@
 records that lead back to this machine, loop, are hundreds, or have names that
 are none; addresses that refuse, and IPv6 that swallows everything.
 """
+import contextlib
 import re
 import select
 import socket
+import threading
 import threading
 import time
 
@@ -178,9 +180,51 @@ def swallowed(folder, dns):
             client.close()
 
 
+def refuse_all(listener):
+    """A server that wants no IPv6 without a reverse name; one thread."""
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        with contextlib.suppress(OSError), sock, \
+                sock.makefile("rwb") as talk:
+            talk.write(b"220 six\r\n")
+            talk.flush()
+            for line in talk:
+                is_mail = line.upper().startswith(b"MAIL")
+                talk.write(b"550-5.7.1 [::1] does not meet IPv6 sending "
+                           b"guidelines\r\n550 5.7.1 regarding PTR\r\n"
+                           if is_mail else b"250 ok\r\n")
+                talk.flush()
+
+
+def unwelcome(folder, dns):
+    """Refused for the IPv6 address that it comes from: over IPv4 then."""
+    with Sink(folder / "sink4") as sink:
+        listener = socket.socket(socket.AF_INET6)
+        try:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(("::1", sink.port))
+        except OSError:
+            print("  skipped, needs ::1")
+            return
+        listener.listen(5)
+        threading.Thread(target=refuse_all, args=[listener],
+                         daemon=True).start()
+        conf = (RETRY + f'resolvers = {{ "127.0.0.1:{dns.port}" }}\n'
+                f'port = {sink.port}\nallow-local-mx = on\nlog = "detailed"\n')
+        with Instance(folder / "e", conf, listen=False) as i:
+            send(i, "both")
+            sink.wait(1, 20)
+            i.wait_empty()
+            assert "IPv6 sending" in i.log(), i.log()
+        listener.close()
+
+
 def main():
     with Folder() as folder, Dns(folder, ZONES) as dns:
-        for scene in (not_led_here, goes_on, swallowed):
+        for scene in (not_led_here, goes_on, swallowed, unwelcome):
             started = time.monotonic()
             print(scene.__name__, flush=True)
             scene(folder, dns)
