@@ -7,7 +7,6 @@ import re
 import select
 import socket
 import threading
-import threading
 import time
 
 from dns import Dns
