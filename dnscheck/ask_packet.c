@@ -375,9 +375,9 @@ static void fill_found(struct ask_answer *a, const ldns_pkt *packet)
 {
 	const ldns_rr_list *list = ldns_pkt_answer(packet);
 	size_t ncnames, count = ldns_rr_list_rr_count(list);
-	size_t most = ASK_RECORDS_MAX + ASK_CNAMES_MAX + 1;
-	struct ask_record *room =
-	    ask_answer_room(a, count < most ? count : most);
+	size_t most = count < ASK_RECORDS_MAX ? count : ASK_RECORDS_MAX;
+	/* aliases in circles are taken as often as they are followed */
+	struct ask_record *room = ask_answer_room(a, most + ASK_CNAMES_MAX + 1);
 	char at[ASK_NAME_TEXT_MAX];
 	const ldns_rr *rr;
 

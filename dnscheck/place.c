@@ -2,6 +2,7 @@
 #include "dnscheck/place.h"
 
 #include "dnscheck/need.h"
+#include "dnscheck/whoami.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -244,6 +245,7 @@ void places_find(struct run *run)
 	}
 	for (size_t i = 0; i < run->nplaces; i++)
 		find_outside(run, &run->places[i]);
+	whoami_find(run);
 }
 
 void places_free(struct run *run)

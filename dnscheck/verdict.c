@@ -3,8 +3,9 @@
 
 static bool counts_for(const struct finding *f, const char *line)
 {
-	/* What is wrong with the node is wrong for all its groups. */
-	return strcmp(f->line, line) == 0 || !f->line[0];
+	/* What fails on the node fails for all its groups. */
+	return strcmp(f->line, line) == 0 ||
+	       (!f->line[0] && f->status == FINDING_FAIL);
 }
 
 static size_t count(
