@@ -293,7 +293,7 @@ static void begin_session(struct line *l)
 	outcome_ok(&l->report.outcome);
 	l->host_at = 0;
 	l->address_at = l->tries = 0;
-	l->is_ruled = l->is_suspended = false;
+	l->is_ruled = l->is_suspended = l->is_spent = false;
 	l->dialogue.session = &l->session;
 	l->dialogue.is_stepwise = l->session.is_stepwise;
 	l->dialogue.is_reached = false;

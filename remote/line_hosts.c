@@ -47,10 +47,14 @@ static const struct host *find_host(struct line *l)
 
 static bool has_next(const struct line *l)
 {
-	const struct host *host = &l->session.hosts[l->host_at];
+	const struct session *s = &l->session;
 
-	return l->address_at + 1 < host->naddresses ||
-	       l->host_at + 1 < l->session.nhosts;
+	if (l->address_at + 1 < s->hosts[l->host_at].naddresses)
+		return true;
+	for (size_t i = l->host_at + 1; i < s->nhosts; i++)
+		if (s->hosts[i].naddresses > 0)
+			return true;
+	return false;
 }
 
 /* An address to come whose family the present one is not of. */
@@ -348,5 +352,6 @@ void line_lost(struct line *l)
 		return;
 	if (is_working && (!is_closing || was_idle || !has_next(l)))
 		return;
+	l->is_spent = !was_idle && !has_next(l);
 	l->address_at++;
 }

@@ -26,6 +26,7 @@ struct line {
 	struct outcome why; /* what went wrong last */
 	size_t host_at;
 	unsigned address_at, tries;
+	bool is_spent;		  /* a message was lost with the last server */
 	uint64_t trying_ms;	  /* since when without success */
 	uint64_t idle_ms;	  /* since when nothing was to be done */
 	struct replyrules *rules; /* told by the runner, or NULL */

@@ -71,6 +71,16 @@ static bool is_all_done(const struct line *l)
 	return !l->waiting.first && pipeline_is_empty(&l->pipeline);
 }
 
+/* The last server was lost, and nobody waits for another: what comes now, the
+ * same message perhaps, is asked a new session for, with all its servers. */
+static bool is_left_without(struct line *l)
+{
+	if (!l->is_spent || !is_all_done(l))
+		return false;
+	l->report.outcome = l->why;
+	return true;
+}
+
 /* When to stop waiting; 0: never. */
 static uint64_t wait_until(const struct line *l)
 {
@@ -176,7 +186,7 @@ void line_serve(struct line *l)
 		if (!advance(l))
 			continue;
 		line_flush(l);
-		if (l->is_ended && is_all_done(l))
+		if ((l->is_ended && is_all_done(l)) || is_left_without(l))
 			break;
 		if (!l->is_runner_gone)
 			wait_and_handle(l);

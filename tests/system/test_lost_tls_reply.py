@@ -63,6 +63,9 @@ def check(outpost, name, host):
     said = re.findall(rf": (\w+) id={number} to=", outpost.log())
     assert (said[0], said[-1]) == ("uncertain", "delivered") and \
         set(said[1:-1]) == {"deferred"}, said
+    # no attempt was made of the connection that was lost
+    assert not re.search(rf" deferred id={number} .*reply=\"reading:",
+                         outpost.log()), outpost.text()
     tries = host.connections
     assert [bool(c.messages) for c in tries] == \
         [True, False, False, False, True], [c.commands for c in tries]

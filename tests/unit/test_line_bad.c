@@ -165,6 +165,26 @@ static void test_lost_after_the_end(void **state)
 }
 
 /* hazard 38: the server dies in the middle of several messages. */
+/* The last server is lost with a message, and no other waits: the runner hears
+ * that the session is over, and another try of it is not given to this one. */
+static void test_lost_for_good(void **state)
+{
+	static const char *const script[] = { PLAIN_HELLO, "C?MAIL", "S:250 ok",
+		"C?RCPT", "S:250 ok", "C:DATA", "S:354 go", "B:" BODY ".\r\n",
+		"X", NULL };
+	struct drive d;
+
+	(void)state;
+	drive_start(&d, script);
+	drive_session(&d, 1);
+	drive_deliver(&d, 1, "a@x.test", BODY);
+	drive_flush(&d);
+	drive_expect(&d, 1, "U");
+	drive_expect_done(&d);
+	assert_int_equal(d.report.outcome.verdict, VERDICT_TEMP);
+	drive_finish(&d);
+}
+
 static void test_lost_among_several(void **state)
 {
 	static const char *const reset[] = { BDAT_HELLO, BDAT_MESSAGE, "C:RSET",
@@ -511,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_next_host),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_lost_after_the_end),
+		cmocka_unit_test(test_lost_for_good),
 		cmocka_unit_test(test_lost_among_several),
 		cmocka_unit_test(test_untouched_is_sent_again),
 		cmocka_unit_test(test_pipelining_done_badly),
