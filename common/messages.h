@@ -129,6 +129,21 @@ enum message_type {
 	/* dnscheck -> probe, and back with the same id (messages_probe.h) */
 	MSG_PROBE = 140, /* probe */
 	MSG_PROBED,	 /* probed */
+
+	/* what TLS came to, for reports (messages_tlsrpt.h, RFC 8460).
+	 * runner -> queued; neither is answered */
+	MSG_TLS_COUNTS = 150, /* u16 n, n times tls_count */
+	MSG_TLS_MARK,	      /* tls_domain: where its report stands */
+	/* runner, front command -> queued */
+	MSG_TLS_READ,	/* tls_read; answers MSG_TLS_DOMAIN, MSG_TLS_ROW...,
+			 * MSG_END */
+	MSG_TLS_DOMAIN, /* tls_domain */
+	MSG_TLS_ROW,	/* tls_count */
+	/* front command -> runner */
+	MSG_TLS_SEND, /* tls_send; answers MSG_STATUS_LINE..., MSG_END */
+	/* runner -> resolve -> fetch, and back with the same id */
+	MSG_TLS_POST,	/* tls_post */
+	MSG_TLS_POSTED, /* outcome */
 };
 
 enum listener_kind {
@@ -167,5 +182,6 @@ enum {
 #include "common/messages_control.h"
 #include "common/messages_mail.h"
 #include "common/messages_session.h"
+#include "common/messages_tlsrpt.h"
 
 #endif

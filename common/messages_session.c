@@ -98,6 +98,17 @@ void host_get(struct reader *r, struct host *h)
 	h->ticket = get_bytes(r, TICKET_MAX);
 }
 
+uint8_t host_policy_result(const struct host *h)
+{
+	if (h->naddresses > 0 || strcmp(h->why.status, "4.7.5") != 0)
+		return TLS_RESULT_NOT_TRIED;
+	if (h->policy.kind == TLS_POLICY_NONE)
+		return TLS_RESULT_DNSSEC_INVALID; /* TLSA not to be had */
+	if (h->policy.kind == TLS_POLICY_STS)
+		return TLS_RESULT_VALIDATION_FAILURE; /* not in the policy */
+	return TLS_RESULT_TLSA_INVALID;
+}
+
 static void put_hosts(struct buf *b, const struct host *hosts, size_t n)
 {
 	put_u16(b, (uint16_t)n);
@@ -134,7 +145,7 @@ void resolve_query_get(struct reader *r, struct resolve_query *q)
 	q->port = get_u16(r);
 	q->implicit_tls = get_bool(r);
 	q->wants_policy = get_bool(r);
-	if (q->kind != RESOLVE_MX && q->kind != RESOLVE_HOST)
+	if (q->kind < RESOLVE_MX || q->kind > RESOLVE_TLSRPT)
 		r->bad = true;
 }
 
@@ -144,6 +155,7 @@ void resolve_answer_put(struct buf *b, const struct resolve_answer *a)
 	put_u32(b, a->ttl_s);
 	put_span(b, a->site);
 	put_hosts(b, a->hosts, a->nhosts);
+	put_span(b, a->lines);
 }
 
 int resolve_answer_get(struct reader *r, struct resolve_answer *a)
@@ -153,6 +165,7 @@ int resolve_answer_get(struct reader *r, struct resolve_answer *a)
 	a->ttl_s = get_u32(r);
 	a->site = get_span(r);
 	a->nhosts = get_hosts(r, &a->hosts);
+	a->lines = get_bytes(r, TLS_LINES_MAX);
 	if (!r->bad)
 		return 0;
 	resolve_answer_free(a);

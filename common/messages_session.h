@@ -62,6 +62,9 @@ struct host {
 };
 void host_put(struct buf *b, const struct host *h);
 void host_get(struct reader *r, struct host *h);
+/* What a report (RFC 8460 4.3) says of a host that is not used because of what
+ * is published about TLS with it: enum tls_result; NOT_TRIED: it is not so. */
+uint8_t host_policy_result(const struct host *h);
 
 struct resolve_query {
 	uint8_t kind;	  /* enum resolve_kind */
@@ -71,8 +74,10 @@ struct resolve_query {
 	bool wants_policy; /* look for DANE and MTA-STS too */
 };
 enum resolve_kind {
-	RESOLVE_MX = 1,	  /* RFC 5321 5.1: MX, implicit MX, null MX */
-	RESOLVE_HOST = 2, /* A and AAAA of one host */
+	RESOLVE_MX = 1,	    /* RFC 5321 5.1: MX, implicit MX, null MX */
+	RESOLVE_HOST = 2,   /* A and AAAA of one host */
+	RESOLVE_TLSRPT = 3, /* where reports about TLS with that domain go, as
+			     * lines. PERM: nowhere (RFC 8460 section 3) */
 };
 void resolve_query_put(struct buf *b, const struct resolve_query *q);
 void resolve_query_get(struct reader *r, struct resolve_query *q);
@@ -85,6 +90,9 @@ struct resolve_answer {
 	struct span site;   /* the MX set in a canonical form */
 	struct host *hosts; /* in order of trial; allocated */
 	size_t nhosts;
+	struct span lines; /* MX: the MTA-STS policy of the domain, for reports;
+			    * TLSRPT: URIs. Each ended by LF, in all at most
+			    * TLS_LINES_MAX */
 };
 void resolve_answer_put(struct buf *b, const struct resolve_answer *a);
 int resolve_answer_get(struct reader *r, struct resolve_answer *a);

@@ -1,4 +1,5 @@
-/* MTA-STS policies by HTTPS, several at once, with libcurl on our loop.
+/* MTA-STS policies by HTTPS, several at once, with libcurl on our loop; and
+ * reports about TLS the other way, by POST (RFC 8460 section 5.2).
  *
  * The addresses come with the question: no name is looked up here. One request,
  * no redirect, no proxy, no cookie, TLS 1.2 or later with a certificate for
@@ -29,12 +30,14 @@ struct transfer {
 	struct fetcher *fetcher;
 	uint64_t id;
 	CURL *easy; /* NULL: not begun */
-	struct curl_slist *resolve;
-	struct buf body;
+	struct curl_slist *resolve, *headers;
+	struct buf body; /* what comes; of a post nothing is kept */
+	char *post;	 /* NULL: a policy is fetched */
+	size_t npost;
 	size_t header_bytes;
 	bool is_too_long;
 	char error[CURL_ERROR_SIZE];
-	char url[600];
+	char url[1200];
 };
 
 TAILQ_HEAD(transfers, transfer);
@@ -54,22 +57,28 @@ static void transfer_free(struct transfer *t)
 {
 	curl_easy_cleanup(t->easy);
 	curl_slist_free_all(t->resolve);
+	curl_slist_free_all(t->headers);
 	buf_clear(&t->body);
+	free(t->post);
 	free(t);
 }
 
 /* --- the end of one ------------------------------------------------------- */
 
-static void send_answer(
-    const struct fetcher *fetcher, uint64_t id, const struct fetch_answer *a)
+static void send_answer(const struct fetcher *fetcher, bool is_post,
+    uint64_t id, const struct fetch_answer *a)
 {
 	struct buf payload;
 
 	if (!fetcher->resolver)
 		return;
 	buf_init(&payload, FETCH_TEXT_MAX + 2000);
-	fetch_answer_put(&payload, a);
-	wire_send(fetcher->resolver, MSG_FETCHED, id, buf_span(&payload));
+	if (is_post)
+		outcome_put(&payload, &a->outcome);
+	else
+		fetch_answer_put(&payload, a);
+	wire_send(fetcher->resolver, is_post ? MSG_TLS_POSTED : MSG_FETCHED, id,
+	    buf_span(&payload));
 	buf_clear(&payload);
 }
 
@@ -113,10 +122,12 @@ static int judge(struct transfer *t, CURLcode code, struct outcome *why)
 		return outcome_temp(why, "4.7.5",
 		    "%s: redirected (%ld), which is not followed", t->url,
 		    status);
+	if (t->post && status > 200 && status < 300)
+		return outcome_ok(why);
 	if (status != 200)
 		return outcome_temp(
 		    why, "4.7.5", "%s: HTTP status %ld", t->url, status);
-	if (!is_plain_text(type))
+	if (!t->post && !is_plain_text(type))
 		return outcome_temp(why, "4.7.5", "%s: not text/plain", t->url);
 	outcome_ok(why);
 	return 0;
@@ -138,7 +149,7 @@ static void finish(struct transfer *t, CURLcode code)
 	log_detail("fetched", "url", t->url, "bytes", log_text("%zu", a.text.n),
 	    "why", a.outcome.verdict == VERDICT_OK ? NULL : a.outcome.detail,
 	    NULL);
-	send_answer(fetcher, t->id, &a);
+	send_answer(fetcher, t->post, t->id, &a);
 	curl_multi_remove_handle(fetcher->multi, t->easy);
 	TAILQ_REMOVE(&fetcher->running, t, entry);
 	fetcher->nrunning--;
@@ -233,6 +244,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 
+	if (t->post)
+		return size * n;
 	buf_put(&t->body, data, size * n);
 	t->is_too_long = t->body.overflow;
 	return t->is_too_long ? 0 : size * n;
@@ -270,25 +283,40 @@ static void add_address(
 }
 
 /* "+": forgotten again after a minute. */
-static int set_addresses(struct transfer *t, const struct fetch_query *q)
+static int set_addresses(struct transfer *t, const char *prefix,
+    struct span host, uint16_t port, const struct span *addresses, unsigned n)
 {
 	struct buf entry;
 
 	buf_init(&entry, 2000);
-	buf_printf(&entry, "+mta-sts.%.*s:%u:", (int)q->domain.n, q->domain.p,
-	    q->port);
-	for (unsigned i = 0; i < q->naddresses; i++)
-		add_address(&entry, q->addresses[i], q->port, i == 0);
+	buf_printf(&entry, "+%s%.*s:%u:", prefix, (int)host.n, host.p, port);
+	for (unsigned i = 0; i < n; i++)
+		add_address(&entry, addresses[i], port, i == 0);
 	if (!entry.overflow)
 		t->resolve = curl_slist_append(NULL, buf_text(&entry));
 	buf_clear(&entry);
 	return t->resolve ? 0 : -1;
 }
 
-static int set_options(struct transfer *t)
+/* RFC 8460 sections 5.2 and 6.3. */
+static int set_post(struct transfer *t)
 {
 	CURL *e = t->easy;
 	int bad = 0;
+
+	t->headers =
+	    curl_slist_append(NULL, "Content-Type: application/tlsrpt+gzip");
+	bad |= !t->headers;
+	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
+	bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, t->post);
+	bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)t->npost);
+	return bad;
+}
+
+static int set_options(struct transfer *t)
+{
+	CURL *e = t->easy;
+	int bad = t->post ? set_post(t) : 0;
 
 	bad |= curl_easy_setopt(e, CURLOPT_URL, t->url);
 	bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, t);
@@ -318,12 +346,13 @@ static int set_options(struct transfer *t)
 	return bad ? -1 : 0;
 }
 
-static void fail(struct fetcher *fetcher, uint64_t id, const char *why)
+static void fail(
+    struct fetcher *fetcher, bool is_post, uint64_t id, const char *why)
 {
 	struct fetch_answer a = { 0 };
 
 	outcome_temp(&a.outcome, "4.3.0", "%s", why);
-	send_answer(fetcher, id, &a);
+	send_answer(fetcher, is_post, id, &a);
 }
 
 static void begin_transfer(struct transfer *t)
@@ -337,7 +366,7 @@ static void begin_transfer(struct transfer *t)
 		fetcher->nrunning++;
 		return;
 	}
-	fail(fetcher, t->id, "libcurl does not take the request");
+	fail(fetcher, t->post, t->id, "libcurl does not take the request");
 	transfer_free(t);
 }
 
@@ -392,14 +421,23 @@ static bool is_host_name(struct span s)
 	return s.n > 0;
 }
 
+static void enqueue(struct transfer *t)
+{
+	TAILQ_INSERT_TAIL(&t->fetcher->waiting, t, entry);
+	t->fetcher->nwaiting++;
+	begin_more(t->fetcher);
+}
+
 static void add_transfer(
     struct fetcher *fetcher, uint64_t id, const struct fetch_query *q)
 {
 	struct transfer *t =
 	    fetcher->nwaiting < TRANSFERS_MAX ? calloc(1, sizeof(*t)) : NULL;
 
-	if (!t || set_addresses(t, q) < 0) {
-		fail(fetcher, id, "too many policies are fetched at once");
+	if (!t || set_addresses(t, "mta-sts.", q->domain, q->port, q->addresses,
+		      q->naddresses) < 0) {
+		fail(fetcher, false, id,
+		    "too many policies are fetched at once");
 		free(t);
 		return;
 	}
@@ -410,9 +448,7 @@ static void add_transfer(
 	    q->port == 443 ? "https://mta-sts.%.*s/.well-known/mta-sts.txt"
 			   : "https://mta-sts.%.*s:%u/.well-known/mta-sts.txt",
 	    (int)q->domain.n, q->domain.p, q->port);
-	TAILQ_INSERT_TAIL(&fetcher->waiting, t, entry);
-	fetcher->nwaiting++;
-	begin_more(fetcher);
+	enqueue(t);
 }
 
 static void on_fetch(struct wire *wire, struct message *message, void *arg)
@@ -428,8 +464,49 @@ static void on_fetch(struct wire *wire, struct message *message, void *arg)
 		on_closed(wire, "a question that cannot be read", fetcher);
 }
 
+static void add_post(
+    struct fetcher *fetcher, uint64_t id, const struct tls_post *p)
+{
+	struct transfer *t =
+	    fetcher->nwaiting < TRANSFERS_MAX ? calloc(1, sizeof(*t)) : NULL;
+
+	if (t)
+		t->post = malloc(p->body.n);
+	if (!t || !t->post ||
+	    set_addresses(
+		t, "", p->host, p->port, p->addresses, p->naddresses) < 0) {
+		fail(fetcher, true, id, "too many reports are sent at once");
+		if (t)
+			free(t->post);
+		free(t);
+		return;
+	}
+	t->fetcher = fetcher;
+	t->id = id;
+	t->npost = p->body.n;
+	memcpy(t->post, p->body.p, p->body.n);
+	buf_init(&t->body, 1);
+	snprintf(t->url, sizeof(t->url), "%.*s", (int)p->uri.n, p->uri.p);
+	enqueue(t);
+}
+
+static void on_post(struct wire *wire, struct message *message, void *arg)
+{
+	struct fetcher *fetcher = arg;
+	struct reader r = reader_of(message->payload);
+	struct tls_post p;
+
+	tls_post_get(&r, &p);
+	if (reader_is_done(&r) && is_host_name(p.host) && p.naddresses > 0 &&
+	    p.body.n > 0)
+		add_post(fetcher, message->id, &p);
+	else
+		on_closed(wire, "a report that cannot be read", fetcher);
+}
+
 static const struct wire_rule rules[] = {
 	{ MSG_FETCH, 1200, on_fetch },
+	{ MSG_TLS_POST, TLS_POST_MAX + 2000, on_post },
 	{ 0 },
 };
 

@@ -26,6 +26,8 @@ static bool is_runner_there(struct line *l)
 	return !l->is_runner_gone;
 }
 
+static void tell_forbidden(struct line *l, const struct host *host);
+
 /* The present host, or the next that has an address left; NULL: none. */
 static const struct host *find_host(struct line *l)
 {
@@ -34,6 +36,8 @@ static const struct host *find_host(struct line *l)
 
 		if (l->address_at < host->naddresses)
 			return host;
+		if (host->naddresses == 0 && l->address_at == 0)
+			tell_forbidden(l, host);
 		if (host->naddresses == 0)
 			outcome_temp(&l->why,
 			    host->why.status[0] == '4' ? host->why.status
@@ -101,6 +105,19 @@ static void tell_tried(struct line *l, const struct host_tried *tried)
 	buf_init(&payload, 8192);
 	host_tried_put(&payload, tried);
 	line_tell(l, MSG_HOST_TRIED, &payload);
+}
+
+/* Passed over because of what is published about TLS with it. */
+static void tell_forbidden(struct line *l, const struct host *host)
+{
+	struct host_tried tried = { .host = host->name,
+		.domain = host->policy.domain,
+		.policy = host->policy.kind,
+		.tls = host_policy_result(host),
+		.outcome = host->why };
+
+	if (tried.tls != TLS_RESULT_NOT_TRIED)
+		tell_tried(l, &tried);
 }
 
 /* Addresses that could not be connected, or were slower than another. */

@@ -185,19 +185,23 @@ static void fill_answer(const struct resolution *r, struct resolve_answer *a)
 void resolution_finish(struct resolution *r)
 {
 	struct resolve_answer a = { .outcome = r->outcome, .ttl_s = r->ttl_s };
-	struct buf site;
+	struct buf site, lines;
 
 	buf_init(&site, SITE_MAX);
+	buf_init(&lines, TLS_LINES_MAX);
 	if (r->outcome.verdict == VERDICT_OK) {
 		fill_answer(r, &a);
 		print_site(r, &site);
 		a.site = buf_span(&site);
+		sts_print_lines(r, &lines);
+		a.lines = buf_span(&lines);
 	}
 	if (a.outcome.verdict == VERDICT_TEMP)
 		a.ttl_s = TTL_TEMP_S;
 	r->answered(&a, r->arg);
 	resolve_answer_free(&a);
 	buf_clear(&site);
+	buf_clear(&lines);
 	for (size_t i = 0; i < r->ncandidates; i++)
 		dns_answer_release(r->candidates[i].dane.tlsa);
 	if (r->has_sts)

@@ -75,6 +75,9 @@ void dane_fill(struct candidate *c, struct host *h, size_t *room);
  * dane_fill. */
 void sts_begin(struct resolution *r);
 void sts_fill(struct candidate *c, struct host *h);
+/* The policy as reports show it (RFC 8460 4.4); as much as there is room for.
+ */
+void sts_print_lines(const struct resolution *r, struct buf *lines);
 
 /* The host is not to be used for now, for that reason. */
 void host_leave_out(struct host *h, const char *status, const char *text);

@@ -99,3 +99,26 @@ void sts_fill(struct candidate *c, struct host *h)
 	if (!is_listed && !is_shadow)
 		forbid(c, h);
 }
+
+static bool is_plain(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= 0x20 || s.p[i] > 0x7e)
+			return false;
+	return s.n > 0;
+}
+
+void sts_print_lines(const struct resolution *r, struct buf *lines)
+{
+	const struct sts_policy *p = &r->sts.policy;
+
+	if (!r->has_sts)
+		return;
+	buf_printf(lines, "version: STSv1\nmode: %s\nmax_age: %u\n",
+	    sts_mode_name(p->mode), p->max_age_s);
+	for (size_t i = 0; i < p->nmx; i++)
+		if (is_plain(p->mx[i]) &&
+		    lines->len + p->mx[i].n + 8 < lines->limit)
+			buf_printf(
+			    lines, "mx: %.*s\n", (int)p->mx[i].n, p->mx[i].p);
+}

@@ -3,6 +3,7 @@
 
 #include "common/deadline.h"
 #include "remote/mx.h"
+#include "remote/tlsrptlookup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -88,13 +89,18 @@ static void send_answer(
 	buf_clear(&payload);
 }
 
-static void on_answer(const struct resolve_answer *a, void *arg)
+static void begin_request(struct client_session *s)
 {
-	struct request *request = arg;
+	if (++s->requests < REQUESTS_MAX || s->is_paused)
+		return;
+	s->is_paused = true;
+	wire_pause(s->wire);
+}
+
+static void end_request(struct request *request)
+{
 	struct client_session *s = request->session;
 
-	if (s->wire)
-		send_answer(s, request->id, a);
 	free(request);
 	s->requests--;
 	if (s->wire && s->is_paused && s->requests < REQUESTS_MAX / 2) {
@@ -103,6 +109,15 @@ static void on_answer(const struct resolve_answer *a, void *arg)
 	}
 	note(s->resolver);
 	session_release(s);
+}
+
+static void on_answer(const struct resolve_answer *a, void *arg)
+{
+	struct request *request = arg;
+
+	if (request->session->wire)
+		send_answer(request->session, request->id, a);
+	end_request(request);
 }
 
 static void on_closed(struct wire *wire, const char *why, void *arg)
@@ -135,15 +150,74 @@ static void on_resolve(struct wire *wire, struct message *message, void *arg)
 		return;
 	}
 	*request = (struct request){ s, message->id };
-	if (++s->requests >= REQUESTS_MAX && !s->is_paused) {
-		s->is_paused = true;
-		wire_pause(wire);
+	begin_request(s);
+	if (query.kind == RESOLVE_TLSRPT)
+		tlsrpt_resolve(
+		    resolver->client, query.name, on_answer, request);
+	else
+		mx_resolve(&options, &query, on_answer, request);
+}
+
+/* --- reports about TLS ---------------------------------------------------- */
+
+static void on_posted(
+    struct resolver *resolver, uint64_t id, const struct outcome *outcome)
+{
+	const struct client_session *s = resolver->current;
+	struct buf payload;
+
+	if (!s || !s->wire)
+		return;
+	buf_init(&payload, 1000);
+	outcome_put(&payload, outcome);
+	wire_send(s->wire, MSG_TLS_POSTED, id, buf_span(&payload));
+	buf_clear(&payload);
+}
+
+static void on_fetcher_posted(
+    uint64_t id, const struct outcome *outcome, void *arg)
+{
+	on_posted(arg, id, outcome);
+}
+
+static void on_post_host(
+    const struct tls_post *post, const struct outcome *why, void *arg)
+{
+	struct request *request = arg;
+	struct client_session *s = request->session;
+	struct outcome none;
+
+	outcome_temp(&none, "4.3.0", "outpost-fetch is not there");
+	if (!post)
+		on_posted(s->resolver, request->id, why);
+	else if (!s->resolver->sts ||
+		 sts_client_post(s->resolver->sts, request->id, post) < 0)
+		on_posted(s->resolver, request->id, &none);
+	end_request(request);
+}
+
+static void on_post(struct wire *wire, struct message *message, void *arg)
+{
+	struct client_session *s = arg;
+	struct reader r = reader_of(message->payload);
+	struct request *request;
+	struct tls_post post;
+
+	tls_post_get(&r, &post);
+	request = reader_is_done(&r) ? malloc(sizeof(*request)) : NULL;
+	if (!request) {
+		on_closed(wire, "a report that cannot be read", s);
+		return;
 	}
-	mx_resolve(&options, &query, on_answer, request);
+	*request = (struct request){ s, message->id };
+	begin_request(s);
+	tlsrpt_find_host(s->resolver->client, s->resolver->allow_local, &post,
+	    on_post_host, request);
 }
 
 static const struct wire_rule rules[] = {
 	{ MSG_RESOLVE, 1200, on_resolve },
+	{ MSG_TLS_POST, TLS_POST_MAX + 2000, on_post },
 	{ 0 },
 };
 
@@ -209,9 +283,10 @@ static int set_up_sts(struct resolver *resolver, struct sts_cache *policies)
 		.allow_local = resolver->allow_local,
 		.port = resolver->child->conf->tls.mta_sts_port,
 		.lost = on_fetcher_lost,
+		.posted = on_fetcher_posted,
 		.arg = resolver };
 
-	if (!policies)
+	if (!policies && !resolver->child->conf->tls.tlsrpt)
 		return 0;
 	resolver->sts = sts_client_new(&options);
 	return resolver->sts ? 0 : -1;

@@ -74,8 +74,41 @@ static void on_fetched(struct wire *wire, struct message *message, void *arg)
 		flight_fail(f, a.outcome.detail);
 }
 
+static void on_posted(struct wire *wire, struct message *message, void *arg)
+{
+	struct sts_client *client = arg;
+	struct reader r = reader_of(message->payload);
+	struct outcome outcome;
+
+	outcome_get(&r, &outcome);
+	if (reader_is_done(&r))
+		client->options.posted(
+		    message->id, &outcome, client->options.arg);
+	else
+		on_closed(wire, "an answer that cannot be read", client);
+}
+
+int sts_client_post(
+    struct sts_client *client, uint64_t id, const struct tls_post *post)
+{
+	struct buf payload;
+	bool is_whole;
+
+	if (!client->fetcher)
+		return -1;
+	buf_init(&payload, TLS_POST_MAX + 2000);
+	tls_post_put(&payload, post);
+	if (!payload.overflow)
+		wire_send(
+		    client->fetcher, MSG_TLS_POST, id, buf_span(&payload));
+	is_whole = !payload.overflow;
+	buf_clear(&payload);
+	return is_whole ? 0 : -1;
+}
+
 static const struct wire_rule rules[] = {
 	{ MSG_FETCHED, FETCH_TEXT_MAX + 2000, on_fetched },
+	{ MSG_TLS_POSTED, 1000, on_posted },
 	{ 0 },
 };
 

@@ -9,6 +9,7 @@
 #define REMOTE_STSLOOKUP_H
 
 #include "common/loop.h"
+#include "common/outcome.h"
 #include "remote/dnsquery.h"
 #include "remote/stscache.h"
 
@@ -21,6 +22,8 @@ struct sts_options {
 	bool allow_local; /* policy hosts may be on this machine or link */
 	uint16_t port;	  /* of policy hosts */
 	void (*lost)(void *arg); /* the stream to outpost-fetch broke */
+	/* what became of a report that was posted */
+	void (*posted)(uint64_t id, const struct outcome *outcome, void *arg);
 	void *arg;
 };
 
@@ -34,6 +37,12 @@ void sts_client_connect(struct sts_client *client, int fd);
 void sts_ask(struct sts_client *client, const char *domain,
     void (*answered)(const struct sts_entry *e, uint32_t ttl_s, void *arg),
     void *arg);
+
+/* Have outpost-fetch post a report about TLS. Its posted comes once, or never
+ * when outpost-fetch is lost. -1: it is not there. */
+struct tls_post;
+int sts_client_post(
+    struct sts_client *client, uint64_t id, const struct tls_post *post);
 
 struct sts_counts {
 	uint64_t fetched, failed;

@@ -64,6 +64,7 @@ class Answer:
         self.site = self.text()
         count, = self.take(">H")
         self.hosts = [Host(self) for _ in range(count)]
+        self.lines = self.text()
         assert self.at == len(data)
 
     def take(self, layout):

@@ -146,7 +146,8 @@ class RunnerWorld(Actor):
                            struct.pack(">HHBB", 0, 25, 0, 1) +
                            span(b"\xc0\0\2\1") +
                            b"\0\0\0" + span(b"") * 2 + b"\0\0" +  # policy
-                           span(b""))  # ticket
+                           span(b"") +  # ticket
+                           span(b""))  # lines
 
     def on_spawner(self, kind, number, payload):
         ours, theirs = socket.socketpair(socket.AF_UNIX)
