@@ -30,7 +30,7 @@ ROOM_outpost         = runner
 LIBS_outpost         = -lconfuse -lseccomp -ljansson -lidn2
 MAIN_outpost-runner  = runner/main_runner.c
 ROOM_outpost-runner  = runner
-LIBS_outpost-runner  = -lconfuse -lseccomp -ljansson -lidn2
+LIBS_outpost-runner  = -lconfuse -lseccomp -ljansson -lz -lidn2
 MAIN_outpost-queued  = queue/main_queued.c
 ROOM_outpost-queued  = queue
 LIBS_outpost-queued  = -lconfuse -lseccomp -llmdb -lidn2
@@ -64,7 +64,7 @@ LIBS_outpost-dnscheck = -lconfuse -lseccomp -lldns -ljansson -lidn2 -lpthread
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \
             mailq:outpost-queue
 
-ALL_LIBS  = -lconfuse -lseccomp -llmdb -lldns -lssl -lcrypto -ljansson -lidn2
+ALL_LIBS  = -lconfuse -lseccomp -llmdb -lldns -lssl -lcrypto -ljansson -lz -lidn2
 
 # V=1 shows the commands
 Q = $(if $(V),,@)

@@ -225,7 +225,7 @@ static const struct conf_option tls_options[] = {
 	    .choices = switches },
 	{ "mta-sts-port", &kind_port, AT(conf_tls, mta_sts_port), 1, 65535,
 	    "443" },
-	{ "tlsrpt", &kind_bool, AT(conf_tls, tlsrpt), LATER },
+	{ "tlsrpt", &kind_bool, AT(conf_tls, tlsrpt), .fallback = "off" },
 	{ "ca-file", &kind_path, AT(conf_tls, ca_file) },
 	END,
 };

@@ -182,12 +182,25 @@ static void set_level(struct route *route, uint8_t level, bool is_own)
 		    names[level]);
 }
 
+/* TLS where it can be had, and a destination of its own. */
+static void ignore_policy(struct route *route)
+{
+	size_t n;
+
+	set_level(route, TLS_MAY, false);
+	route->ignores_policy = true;
+	n = strlen(route->key);
+	snprintf(route->key + n, sizeof(route->key) - n, " policy=none");
+}
+
 static void apply_tls(const struct route_query *q,
     const struct conf_route *block, struct route *route)
 {
 	if (block && block->tls >= 0)
 		set_level(route, (uint8_t)block->tls,
 		    !route->servers || block->nservers > 0);
+	if (q->ignores_policy && !route->servers && !(block && block->tls >= 0))
+		ignore_policy(route);
 	if (q->requiretls)
 		set_level(route, TLS_VERIFY, false);
 }

@@ -21,6 +21,8 @@ struct route_query {
 	unsigned attempts; /* made so far */
 	bool requiretls;   /* RFC 8689: verified TLS all the way */
 	struct span relay; /* by a reply rule; empty */
+	bool ignores_policy; /* a report about TLS: whatever fails of it, it
+			      * goes out (RFC 8460 3) */
 };
 
 /* Pointers are borrowed from the configuration. */
@@ -34,6 +36,7 @@ struct route {
 	uint8_t tls;	      /* enum tls_level */
 	uint16_t port;	      /* for MX hosts */
 	unsigned connections; /* at once, at most */
+	bool ignores_policy; /* what the domain publishes is not looked up */
 	const char *what;     /* "reply", "route", "fallback", "sender",
 			       * "line", "mode", "mx" */
 	const struct conf_place *place; /* of that block; NULL: none */

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "queue/history.h"
 #include "queue/index_home.h"
+#include "queue/tlscount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,6 +138,19 @@ static void progress(const char *what, uint64_t done, uint64_t of)
 	    log_text("%llu", (unsigned long long)of), NULL);
 }
 
+/* Without it all else goes on. */
+static void open_tlscount(struct child *child)
+{
+	const char *why;
+	struct tlscount *t = tlscount_open(child->conf->spool, &why);
+
+	if (!t)
+		log_warn("tlsrpt-not-counted", "file",
+		    log_text("%s/tlsrpt.mdb", child->conf->spool), "why", why,
+		    NULL);
+	keeper_set_tlscount(child->state, t);
+}
+
 static void on_run(struct child *child)
 {
 	const struct spool_options options = {
@@ -150,6 +164,7 @@ static void on_run(struct child *child)
 	if (!spool)
 		fatal(EXIT_TRY_LATER, "spool %s: %s", options.path, why.detail);
 	keeper_set_history(child->state, history_open(options.path, is_whole));
+	open_tlscount(child);
 	keeper_run(child->state, spool);
 }
 

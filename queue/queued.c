@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "queue/history.h"
+#include "queue/tlscount.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -67,6 +68,8 @@ static void close_spool(struct keeper *keeper)
 	spool_close(spool);
 	history_close(keeper->history);
 	keeper->history = NULL;
+	tlscount_close(keeper->tlscount);
+	keeper->tlscount = NULL;
 }
 
 void keeper_free(struct keeper *keeper)
@@ -169,6 +172,11 @@ static void maintain(struct keeper *keeper)
 void keeper_set_history(struct keeper *keeper, struct history *history)
 {
 	keeper->history = history;
+}
+
+void keeper_set_tlscount(struct keeper *keeper, struct tlscount *tlscount)
+{
+	keeper->tlscount = tlscount;
 }
 
 void keeper_run(struct keeper *keeper, struct spool *spool)

@@ -11,6 +11,7 @@
 #include "queue/spool.h"
 
 struct history;
+struct tlscount;
 struct keeper;
 
 struct keeper_limits {
@@ -35,6 +36,8 @@ void keeper_peer(struct keeper *keeper, enum role role, int fd);
 
 /* Before keeper_run; taken over, may be NULL. */
 void keeper_set_history(struct keeper *keeper, struct history *history);
+/* The same: counts of TLS. */
+void keeper_set_tlscount(struct keeper *keeper, struct tlscount *tlscount);
 /* Begin to serve; the spool is taken over. */
 void keeper_run(struct keeper *keeper, struct spool *spool);
 /* To be called after every round of the loop: commit and answer. */

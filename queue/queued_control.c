@@ -399,5 +399,6 @@ const struct wire_rule control_rules[] = {
 	{ MSG_GET_BODY, 8, on_body },
 	{ MSG_CHANGE, 8192, control_on_change },
 	{ MSG_STATS, 0, on_stats },
+	{ MSG_TLS_READ, 512, tlsrpt_on_read },
 	{ 0 },
 };

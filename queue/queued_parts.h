@@ -140,6 +140,8 @@ struct keeper {
 	struct timer maintain_timer, sweep_timer, accept_timer, stop_timer;
 	struct history *history; /* NULL: none */
 	struct timer history_timer;
+	struct tlscount *tlscount; /* NULL: none */
+	uint64_t tlscount_complained_ms;
 	bool is_maintain_due, is_stopping, is_grace_over;
 	struct buf scratch;
 };
@@ -205,6 +207,11 @@ void history_note_attempt(
     struct keeper *keeper, const struct held_record *record);
 void history_on_transcript(
     struct wire *wire, struct message *message, void *arg);
+
+/* Counts of TLS (queued_tlsrpt.c). */
+void tlsrpt_on_counts(struct wire *wire, struct message *message, void *arg);
+void tlsrpt_on_mark(struct wire *wire, struct message *message, void *arg);
+void tlsrpt_on_read(struct wire *wire, struct message *message, void *arg);
 
 /* Group commit (queued_group.c). group_add: false without memory: then nothing
  * can be promised, though the change may still be staged. */

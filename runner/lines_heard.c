@@ -117,6 +117,7 @@ static void on_host_tried(struct wire *wire, struct message *message, void *arg)
 {
 	struct line_peer *p = arg;
 	struct reader r = reader_of(message->payload);
+	struct destination *d = schedule_line_destination(p->line);
 	struct host_tried tried;
 
 	(void)wire;
@@ -125,6 +126,10 @@ static void on_host_tried(struct wire *wire, struct message *message, void *arg)
 		line_cut_off(p, "malformed word of a host");
 		return;
 	}
+	if (d && message->id == p->line->session)
+		tlsrpt_tried(p->runner, d, &tried);
+	if (tried.address.n == 0)
+		return;
 	/* what it says of TLS or a login is no reason to avoid it */
 	host_memory_tried(p->runner->hosts, tried.address,
 	    tried.outcome.verdict == VERDICT_OK ||

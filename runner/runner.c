@@ -171,7 +171,9 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->schedule = schedule_new(&options);
 	runner->hosts = host_memory_new(options.seed);
 	runner->secrets = secrets_new();
+	runner->tlsrpt = tlsrpt_new(runner);
 	if (!runner->schedule || !runner->hosts || !runner->secrets ||
+	    !runner->tlsrpt ||
 	    add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	schedule_set_usable(runner->schedule, false);
@@ -217,6 +219,7 @@ static void on_run(struct child *child)
 	struct runner *runner = child->state;
 
 	runner->is_running = true;
+	tlsrpt_begin(runner);
 	loop_timer_set(
 	    runner->loop, &runner->wake, now_monotonic_ms(), on_wake, runner);
 }
@@ -261,6 +264,7 @@ static void on_reload(struct child *child, struct conf *fresh)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	intake_sweep_now(&runner->intake);
 	secrets_keep(runner->secrets, fresh);
+	tlsrpt_begin(runner);
 }
 
 static void on_farewell_over(void *arg)
@@ -333,6 +337,7 @@ static void clear(struct runner *runner)
 	host_memory_free(runner->hosts);
 	details_clear(&runner->details);
 	login_clear(runner);
+	tlsrpt_clear(runner);
 	free(runner->groups);
 	buf_clear(&runner->scratch);
 }

@@ -38,6 +38,7 @@ struct runner {
 	const struct conf *conf;
 	struct schedule *schedule;
 	struct host_memory *hosts;
+	struct tlsrpt *tlsrpt;
 	size_t *groups;	    /* of the schedule, by place in conf->lines */
 	uint64_t last_line; /* number given so far */
 	unsigned nreloads;
@@ -129,6 +130,40 @@ struct json_t;
 /* An array of the relays that refused us. */
 struct json_t *login_status(struct runner *runner);
 void login_clear(struct runner *runner);
+
+/* runner_tlsrpt.c: how TLS ended is counted (RFC 8460) */
+struct tlsrpt *tlsrpt_new(struct runner *runner); /* NULL: no memory */
+void tlsrpt_clear(struct runner *runner);
+/* A line tried a host of its session's destination. */
+void tlsrpt_tried(struct runner *runner, const struct destination *d,
+    const struct host_tried *tried);
+/* No host of it can be used: those that a policy forbids are counted. */
+void tlsrpt_resolved(struct runner *runner, const struct destination *d,
+    const struct resolve_answer *a);
+
+/* runner_tlsrpt_send.c: and reported, one domain after the other */
+void tlsrpt_begin(struct runner *runner); /* at the start, and at a reload */
+/* The keeper or the resolver is gone: what was begun is begun anew later. */
+void tlsrpt_lost(struct runner *runner);
+/* Answers to what was asked with TLSRPT_ID in its id. */
+void tlsrpt_on_resolved(
+    struct runner *runner, uint64_t id, const struct resolve_answer *a);
+void tlsrpt_on_posted(struct wire *wire, struct message *message, void *arg);
+void tlsrpt_on_domain(struct wire *wire, struct message *message, void *arg);
+void tlsrpt_on_row(struct wire *wire, struct message *message, void *arg);
+void tlsrpt_on_end(struct wire *wire, struct message *message, void *arg);
+/* The keeper did not answer, or took the message, or (why) did not. */
+void tlsrpt_on_failed(struct runner *runner, uint64_t id);
+void tlsrpt_on_submitted(
+    struct runner *runner, uint64_t id, const struct outcome *why);
+/* An operator wants them sent now, or shown. 0, or -1 with *why. */
+int tlsrpt_send(struct control *client, uint64_t id, const struct tls_send *s,
+    struct outcome *why);
+void tlsrpt_client_gone(struct control *client);
+
+/* runner_report.c: a message of our own to the keeper, sender and all */
+void report_submit(struct runner *runner, uint64_t id, struct envelope *e,
+    struct span text);
 
 /* runner_control.c */
 void control_listen(struct runner *runner, int fd);

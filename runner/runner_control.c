@@ -26,6 +26,7 @@ static void drop_client(struct control *client)
 	struct wire *wire = client->wire;
 
 	client->wire = NULL;
+	tlsrpt_client_gone(client);
 	wire_free(wire);
 }
 
@@ -172,12 +173,33 @@ static void on_log_level(struct wire *wire, struct message *message, void *arg)
 	send_empty(wire, MSG_END, message->id);
 }
 
+/* --- reports about TLS -----------------------------------------------------*/
+
+static void on_tls_send(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct reader r = reader_of(message->payload);
+	struct tls_send s;
+	struct outcome why;
+
+	(void)wire;
+	tls_send_get(&r, &s);
+	if (!reader_is_done(&r))
+		drop_client(client);
+	else if (!client->is_admin)
+		fail(client, message->id, "5.7.1",
+		    "only root and Outpost's own user may do this");
+	else if (tlsrpt_send(client, message->id, &s, &why) < 0)
+		fail(client, message->id, why.status, why.detail);
+}
+
 /* --- clients ---------------------------------------------------------------*/
 
 static const struct wire_rule rules[] = {
 	{ MSG_STATUS, 0, on_status },
 	{ MSG_LINES, 0, on_lines },
 	{ MSG_DO_OUTBOUND, SCOPE_MAX, on_outbound },
+	{ MSG_TLS_SEND, 512, on_tls_send },
 	{ MSG_LOG_LEVEL, SCOPE_MAX, on_log_level },
 	{ 0 },
 };

@@ -99,12 +99,19 @@ static void set_way(struct runner *runner, struct destination *d,
 	d->owned = way;
 }
 
+/* Other reports of ours have no sender. */
+static bool is_tls_report(const struct waiting *w)
+{
+	return w->origin == ORIGIN_REPORT && w->sender.n > 0;
+}
+
 /* The destination with its way, made when it is new. */
 static struct destination *find_destination(
     struct runner *runner, const struct waiting *w, size_t *group)
 {
 	struct route_query query = { w->domain, w->sender, w->line, w->uid,
-		w->attempts, w->flags & WAITING_REQUIRETLS, w->relay };
+		w->attempts, w->flags & WAITING_REQUIRETLS, w->relay,
+		is_tls_report(w) };
 	struct destination *d;
 	struct route route;
 	struct outcome why;
@@ -384,6 +391,10 @@ static void on_accepted(struct wire *wire, struct message *message, void *arg)
 	uint64_t id = get_u64(&r);
 
 	(void)wire;
+	if (message->id & TLSRPT_ID) {
+		tlsrpt_on_submitted(runner, message->id, NULL);
+		return;
+	}
 	if (!task || task->state != TASK_SUBMITTING) {
 		keeper_cut_off(runner, "accepted what was not sent");
 		return;
@@ -406,6 +417,10 @@ static void on_refused(struct wire *wire, struct message *message, void *arg)
 
 	(void)wire;
 	outcome_get(&r, &why);
+	if (message->id & TLSRPT_ID) {
+		tlsrpt_on_submitted(runner, message->id, &why);
+		return;
+	}
 	if (!task || task->state != TASK_SUBMITTING || !reader_is_done(&r)) {
 		keeper_cut_off(runner, "refused what was not sent");
 		return;
@@ -429,6 +444,9 @@ static const struct wire_rule rules[] = {
 	{ MSG_REFUSED, 1024, on_refused },
 	{ MSG_CHANGE_DONE, 32, keeper_on_change_done },
 	{ MSG_FAILED, 1024, keeper_on_failed },
+	{ MSG_TLS_DOMAIN, 512, tlsrpt_on_domain },
+	{ MSG_TLS_ROW, 8192, tlsrpt_on_row },
+	{ MSG_END, 0, tlsrpt_on_end },
 	{ 0 },
 };
 
@@ -450,6 +468,7 @@ static void lose_keeper(struct runner *runner, const char *why)
 	    log_text("%zu", runner->tasks.count), NULL);
 	runner->keeper = NULL;
 	wire_free(wire);
+	tlsrpt_lost(runner);
 	drop_all(runner);
 }
 

@@ -20,12 +20,35 @@ static void send_data(struct runner *runner, uint64_t id, struct span text)
 	}
 }
 
+void report_submit(struct runner *runner, uint64_t id, struct envelope *e,
+    struct span text)
+{
+	char date[DATE_TEXT_BYTES];
+	struct buf head;
+
+	buf_init(&head, 1024);
+	buf_printf(&head, "Received: by %s (Outpost)\r\n\tid ",
+	    runner->conf->localname);
+	if (head.overflow)
+		fatal(EXIT_TRY_LATER, "no memory for a report");
+	e->trace_head = buf_span(&head);
+	date_print(now_utc(), date);
+	e->trace_tail = span_of(log_text(";\r\n\t%s", date));
+	buf_reset(&runner->scratch);
+	envelope_put(&runner->scratch, e);
+	wire_send(runner->keeper, MSG_SUBMIT, id, buf_span(&runner->scratch));
+	send_data(runner, id, text);
+	buf_reset(&runner->scratch);
+	put_u64(&runner->scratch, text.n);
+	wire_send(
+	    runner->keeper, MSG_SUBMIT_END, id, buf_span(&runner->scratch));
+	buf_clear(&head);
+}
+
 static void submit(
     struct runner *runner, struct task *task, const struct report *report)
 {
 	const struct recipient reader = { .address = report->to };
-	char date[DATE_TEXT_BYTES];
-	struct buf head;
 	struct envelope e = {
 		.origin = ORIGIN_REPORT,
 		.body = report->body,
@@ -39,25 +62,8 @@ static void submit(
 		.nrecipients = 1,
 	};
 
-	buf_init(&head, 1024);
-	buf_printf(&head, "Received: by %s (Outpost)\r\n\tid ",
-	    runner->conf->localname);
-	if (head.overflow)
-		fatal(EXIT_TRY_LATER, "no memory for a report");
-	e.trace_head = buf_span(&head);
-	date_print(now_utc(), date);
-	e.trace_tail = span_of(log_text(";\r\n\t%s", date));
-	buf_reset(&runner->scratch);
-	envelope_put(&runner->scratch, &e);
-	wire_send(
-	    runner->keeper, MSG_SUBMIT, task->id, buf_span(&runner->scratch));
-	send_data(runner, task->id, buf_span(&report->text));
-	buf_reset(&runner->scratch);
-	put_u64(&runner->scratch, report->text.len);
-	wire_send(runner->keeper, MSG_SUBMIT_END, task->id,
-	    buf_span(&runner->scratch));
+	report_submit(runner, task->id, &e, buf_span(&report->text));
 	task->state = TASK_SUBMITTING;
-	buf_clear(&head);
 }
 
 /* The configuration has no reader for it any more. */

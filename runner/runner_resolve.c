@@ -121,6 +121,7 @@ static void lose_resolver(struct runner *runner, const char *why)
 	log_warn("resolver-lost", "why", why, NULL);
 	runner->resolver = NULL;
 	wire_free(wire);
+	tlsrpt_lost(runner);
 	child_peer_lost(runner->child, ROLE_RESOLVE);
 }
 
@@ -152,21 +153,26 @@ static void on_resolved(struct wire *wire, struct message *message, void *arg)
 	struct resolve_answer answer;
 
 	(void)wire;
-	if (!asked)
+	if (!asked && !(message->id & TLSRPT_ID))
 		return; /* from before it was asked again */
 	if (resolve_answer_get(&r, &answer) < 0) {
 		lose_resolver(runner, "malformed answer");
 		return;
 	}
-	resolve_answer_free(&answer);
-	if (reader_is_done(&r))
-		take_answer(runner, asked, message->payload);
-	else
+	if (!reader_is_done(&r)) {
 		lose_resolver(runner, "malformed answer");
+	} else if (asked) {
+		tlsrpt_resolved(runner, asked->destination, &answer);
+		take_answer(runner, asked, message->payload);
+	} else {
+		tlsrpt_on_resolved(runner, message->id, &answer);
+	}
+	resolve_answer_free(&answer);
 }
 
 static const struct wire_rule rules[] = {
 	{ MSG_RESOLVED, ANSWER_MAX, on_resolved },
+	{ MSG_TLS_POSTED, 1000, tlsrpt_on_posted },
 	{ 0 },
 };
 

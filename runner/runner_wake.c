@@ -111,8 +111,9 @@ void keeper_on_failed(struct wire *wire, struct message *message, void *arg)
 	struct runner *runner = arg;
 
 	(void)wire;
-	(void)message;
-	if (!runner->is_waking)
+	if (message->id & TLSRPT_ID)
+		tlsrpt_on_failed(runner, message->id);
+	if (message->id & TLSRPT_ID || !runner->is_waking)
 		return;
 	runner->is_waking = false;
 	drop_wake(runner);

@@ -37,6 +37,7 @@ struct way *way_new(const struct route *route, struct span domain)
 	way->nqueries = 1;
 	way->tls = route->tls;
 	way->port = route->port;
+	way->ignores_policy = route->ignores_policy;
 	if (!route->servers) {
 		way->domain = span_dup(domain);
 		if (!way->domain) {
@@ -111,7 +112,7 @@ int way_query(const struct way *way, size_t i, struct buf *text,
 		.name = buf_span(text),
 		.port = server ? server->port : way->port,
 		.implicit_tls = server && server->implicit_tls,
-		.wants_policy = way->tls != TLS_NONE,
+		.wants_policy = way->tls != TLS_NONE && !way->ignores_policy,
 	};
 	return text->overflow ? -1 : 0;
 }
@@ -218,4 +219,20 @@ int way_hosts(const struct way *way, struct host **hosts, size_t *nhosts)
 			return -1;
 	}
 	return 0;
+}
+
+struct span way_lines(const struct way *way)
+{
+	struct resolve_answer a = { 0 };
+	struct span lines;
+	struct reader r;
+
+	if (!way->domain || !way->answers)
+		return (struct span){ NULL, 0 };
+	r = reader_of(buf_span(&way->answers[0]));
+	if (resolve_answer_get(&r, &a) < 0)
+		return (struct span){ NULL, 0 };
+	lines = a.lines;
+	resolve_answer_free(&a);
+	return lines;
 }

@@ -17,6 +17,7 @@ struct way {
 	uint8_t tls;
 	uint16_t port;
 	bool is_stepwise;
+	bool ignores_policy; /* as the route's */
 	struct buf *answers; /* nqueries times resolve_answer; NULL: none */
 	struct buf *fresh;   /* being filled by the asking under way */
 };
@@ -38,5 +39,8 @@ bool way_answer(struct way *way, size_t i, struct span payload,
     struct outcome *outcome, uint64_t *ttl_ms);
 /* The hosts in order of trial, allocated; spans into the way. -1: no memory. */
 int way_hosts(const struct way *way, struct host **hosts, size_t *nhosts);
+
+/* The lines of the answer for the domain; empty: none. Spans into the way. */
+struct span way_lines(const struct way *way);
 
 #endif

@@ -1,5 +1,5 @@
 /* Preloaded into a program under test: its monotonic clock runs CLOCK_FACTOR
- * times as fast, and so do its waits. */
+ * times as fast, and so do its waits; its wall clock is CLOCK_AHEAD_S ahead. */
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long long factor, start_ns;
+static long long factor, start_ns, ahead_s;
 
 static long long real_ns(clockid_t clock)
 {
@@ -22,6 +22,8 @@ __attribute__((constructor)) static void begin(void)
 	const char *text = getenv("CLOCK_FACTOR");
 
 	factor = text ? atoll(text) : 1;
+	text = getenv("CLOCK_AHEAD_S");
+	ahead_s = text ? atoll(text) : 0;
 	start_ns = real_ns(CLOCK_MONOTONIC);
 }
 
@@ -31,6 +33,8 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 
 	if (clock == CLOCK_MONOTONIC)
 		ns = start_ns + (ns - start_ns) * factor;
+	else if (clock == CLOCK_REALTIME)
+		ns += ahead_s * 1000000000LL;
 	t->tv_sec = ns / 1000000000LL;
 	t->tv_nsec = ns % 1000000000LL;
 	return 0;

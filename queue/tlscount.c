@@ -1,0 +1,531 @@
+/* Counts of TLS in LMDB.
+ *
+ *     day 'd' domain             version successful failed rows
+ *                                state tries done next_at
+ *     day 'n'                    version domains rows missed
+ *     day 'r' domain NUL hash    version tls_count
+ *
+ * A domain that has its share of rows, and all when the day has its own, get
+ * no more of them apart: their host and addresses are left out, then their
+ * policy.
+ */
+#include "queue/tlscount.h"
+
+#include <endian.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { VERSION = 1, KEY_MAX = 511, ROW_BYTES = 8192 };
+#define MAP_BYTES ((size_t)256 << 20)
+
+struct tlscount {
+	MDB_env *env;
+	MDB_dbi dbi;
+	uint32_t newest; /* day; what is older than its days is gone */
+	struct buf row;
+};
+
+/* One write. */
+struct writing {
+	struct tlscount *t;
+	MDB_txn *txn;
+	int error; /* of LMDB; sticky */
+};
+
+struct key {
+	unsigned char bytes[KEY_MAX];
+	size_t n;
+};
+
+struct day_sums {
+	uint32_t domains, rows;
+	uint64_t missed;
+};
+
+struct domain_row {
+	struct tls_domain d;
+	uint32_t rows;
+};
+
+/* --- open ----------------------------------------------------------------- */
+
+/* A file cut short would kill whoever reads its map beyond the end. */
+static bool is_whole(MDB_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct stat st;
+	int fd;
+
+	return mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0 &&
+	       mdb_env_get_fd(env, &fd) == 0 && fstat(fd, &st) == 0 &&
+	       (uint64_t)st.st_size >=
+		   (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+static int open_database(struct tlscount *t)
+{
+	MDB_txn *txn;
+	int error = mdb_txn_begin(t->env, NULL, 0, &txn);
+
+	if (error)
+		return error;
+	error = mdb_dbi_open(txn, NULL, 0, &t->dbi);
+	if (error) {
+		mdb_txn_abort(txn);
+		return error;
+	}
+	return mdb_txn_commit(txn);
+}
+
+static int try_open(struct tlscount *t, const char *path)
+{
+	int error = mdb_env_create(&t->env);
+
+	if (error)
+		return error;
+	mdb_env_set_mapsize(t->env, MAP_BYTES);
+	error = mdb_env_open(
+	    t->env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+	if (!error && !is_whole(t->env))
+		error = MDB_CORRUPTED;
+	if (!error)
+		error = open_database(t);
+	if (error) {
+		mdb_env_close(t->env);
+		t->env = NULL;
+	}
+	return error;
+}
+
+struct tlscount *tlscount_open(const char *spool, const char **why)
+{
+	struct tlscount *t = calloc(1, sizeof(*t));
+	char path[4096];
+	int error;
+
+	*why = "out of memory";
+	if (!t)
+		return NULL;
+	buf_init(&t->row, ROW_BYTES);
+	snprintf(path, sizeof(path), "%s/tlsrpt.mdb", spool);
+	error = try_open(t, path);
+	if (error) {
+		unlink(path);
+		error = try_open(t, path);
+	}
+	if (!error)
+		return t;
+	*why = mdb_strerror(error);
+	free(t);
+	return NULL;
+}
+
+void tlscount_close(struct tlscount *t)
+{
+	if (!t)
+		return;
+	mdb_env_close(t->env);
+	buf_clear(&t->row);
+	free(t);
+}
+
+/* --- keys ----------------------------------------------------------------- */
+
+static void key_add(struct key *k, const void *data, size_t n)
+{
+	if (n == 0 || n > sizeof(k->bytes) - k->n)
+		return;
+	memcpy(k->bytes + k->n, data, n);
+	k->n += n;
+}
+
+static struct key key_of(uint32_t day, char kind, struct span domain)
+{
+	uint32_t be = htobe32(day);
+	struct key k = { .n = 0 };
+
+	key_add(&k, &be, sizeof(be));
+	key_add(&k, &kind, 1);
+	key_add(&k, domain.p, domain.n);
+	return k;
+}
+
+static uint64_t hash_add(uint64_t hash, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		hash = (hash ^ (unsigned char)s.p[i]) * 0x100000001b3U;
+	return (hash ^ 0xff) * 0x100000001b3U;
+}
+
+static struct key row_key(const struct tls_count *c)
+{
+	const char kinds[2] = { (char)c->policy, (char)c->result };
+	struct key k = key_of(c->day, 'r', c->domain);
+	uint64_t hash =
+	    hash_add(0xcbf29ce484222325U, (struct span){ kinds, 2 });
+
+	hash = hash_add(hash, c->policy_domain);
+	hash = hash_add(hash, c->lines);
+	hash = hash_add(hash, c->host);
+	hash = hash_add(hash, c->address);
+	hash = htobe64(hash_add(hash, c->source));
+	key_add(&k, "", 1);
+	key_add(&k, &hash, sizeof(hash));
+	return k;
+}
+
+static MDB_val val_of(struct key *k)
+{
+	return (MDB_val){ k->n, k->bytes };
+}
+
+static struct span span_of_val(MDB_val v)
+{
+	return (struct span){ v.mv_data, v.mv_size };
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+static bool fetch(
+    MDB_txn *txn, MDB_dbi dbi, struct key *k, struct reader *r, int *error)
+{
+	MDB_val key = val_of(k), value;
+	int status = mdb_get(txn, dbi, &key, &value);
+
+	if (status && status != MDB_NOTFOUND)
+		*error = status;
+	if (status)
+		return false;
+	*r = reader_of(span_of_val(value));
+	return get_u8(r) == VERSION;
+}
+
+static void store(struct writing *ch, struct key *k)
+{
+	struct buf *row = &ch->t->row;
+	MDB_val key = val_of(k), value = { row->len, row->data };
+
+	if (!ch->error && row->overflow)
+		ch->error = MDB_BAD_VALSIZE;
+	if (!ch->error)
+		ch->error = mdb_put(ch->txn, ch->t->dbi, &key, &value, 0);
+}
+
+static void begin_row(struct writing *ch)
+{
+	buf_reset(&ch->t->row);
+	put_u8(&ch->t->row, VERSION);
+}
+
+static struct day_sums get_sums(
+    MDB_txn *txn, MDB_dbi dbi, uint32_t day, int *error)
+{
+	struct key k = key_of(day, 'n', (struct span){ NULL, 0 });
+	struct day_sums sums = { 0 };
+	struct reader r;
+
+	if (!fetch(txn, dbi, &k, &r, error))
+		return sums;
+	sums.domains = get_u32(&r);
+	sums.rows = get_u32(&r);
+	sums.missed = get_u64(&r);
+	return sums;
+}
+
+static void put_sums(
+    struct writing *ch, uint32_t day, const struct day_sums *sums)
+{
+	struct key k = key_of(day, 'n', (struct span){ NULL, 0 });
+
+	begin_row(ch);
+	put_u32(&ch->t->row, sums->domains);
+	put_u32(&ch->t->row, sums->rows);
+	put_u64(&ch->t->row, sums->missed);
+	store(ch, &k);
+}
+
+static void get_domain_row(struct reader *r, struct domain_row *row)
+{
+	row->d.successful = get_u64(r);
+	row->d.failed = get_u64(r);
+	row->rows = get_u32(r);
+	row->d.state = get_u8(r);
+	row->d.tries = get_u8(r);
+	row->d.done = get_u16(r);
+	row->d.next_at = get_u64(r);
+}
+
+static void put_domain_row(struct writing *ch, const struct domain_row *row)
+{
+	struct key k = key_of(row->d.day, 'd', row->d.domain);
+	struct buf *b = &ch->t->row;
+
+	begin_row(ch);
+	put_u64(b, row->d.successful);
+	put_u64(b, row->d.failed);
+	put_u32(b, row->rows);
+	put_u8(b, row->d.state);
+	put_u8(b, row->d.tries);
+	put_u16(b, row->d.done);
+	put_u64(b, row->d.next_at);
+	store(ch, &k);
+}
+
+static bool find_domain(struct writing *ch, uint32_t day, struct span domain,
+    struct domain_row *row)
+{
+	struct key k = key_of(day, 'd', domain);
+	struct reader r;
+
+	*row = (struct domain_row){ .d = { .day = day, .domain = domain } };
+	if (!fetch(ch->txn, ch->t->dbi, &k, &r, &ch->error))
+		return false;
+	get_domain_row(&r, row);
+	return true;
+}
+
+/* --- adding --------------------------------------------------------------- */
+
+/* The row's present count; false: there is no such row. */
+static bool find_sessions(
+    struct writing *ch, const struct tls_count *c, uint64_t *sessions)
+{
+	struct key k = row_key(c);
+	struct tls_count there;
+	struct reader r;
+
+	*sessions = 0;
+	if (!fetch(ch->txn, ch->t->dbi, &k, &r, &ch->error))
+		return false;
+	tls_count_get(&r, &there);
+	if (reader_is_done(&r))
+		*sessions = there.sessions;
+	return true;
+}
+
+/* What is not kept apart, when there are too many. */
+static void strip(struct tls_count *c, bool of_policy_too)
+{
+	c->host = c->address = c->source = c->reason = (struct span){ NULL, 0 };
+	if (of_policy_too)
+		c->lines = c->policy_domain = (struct span){ NULL, 0 };
+}
+
+static void add_row(struct writing *ch, const struct tls_count *count,
+    struct domain_row *row, struct day_sums *sums)
+{
+	struct tls_count c = *count;
+	uint64_t sessions;
+	bool is_there = find_sessions(ch, &c, &sessions);
+	struct key k;
+
+	if (!is_there &&
+	    (row->rows >= TLS_ROWS_A_DOMAIN || sums->rows >= TLSCOUNT_ROWS)) {
+		strip(&c, row->rows >= TLS_ROWS_A_DOMAIN * 3 / 2 ||
+			      sums->rows >= TLSCOUNT_ROWS * 3 / 2);
+		is_there = find_sessions(ch, &c, &sessions);
+	}
+	if (!is_there) {
+		row->rows++;
+		sums->rows++;
+	}
+	c.sessions += sessions;
+	k = row_key(&c);
+	begin_row(ch);
+	tls_count_put(&ch->t->row, &c);
+	store(ch, &k);
+}
+
+static void add(struct writing *ch, const struct tls_count *c)
+{
+	struct day_sums sums =
+	    get_sums(ch->txn, ch->t->dbi, c->day, &ch->error);
+	struct domain_row row;
+
+	if (!find_domain(ch, c->day, c->domain, &row)) {
+		if (sums.domains >= TLSCOUNT_DOMAINS) {
+			sums.missed += c->sessions;
+			put_sums(ch, c->day, &sums);
+			return;
+		}
+		sums.domains++;
+	}
+	if (c->result == TLS_RESULT_OK)
+		row.d.successful += c->sessions;
+	else
+		row.d.failed += c->sessions;
+	add_row(ch, c, &row, &sums);
+	put_domain_row(ch, &row);
+	put_sums(ch, c->day, &sums);
+}
+
+/* Keys begin with the day: the oldest come first. */
+static void forget_old(struct writing *ch, uint32_t newest)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	uint32_t be;
+
+	ch->error = mdb_cursor_open(ch->txn, ch->t->dbi, &cursor);
+	if (ch->error)
+		return;
+	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+		memcpy(&be, key.mv_data, sizeof(be));
+		if (key.mv_size >= 5 && be32toh(be) + TLSCOUNT_DAYS > newest)
+			break;
+		ch->error = mdb_cursor_del(cursor, 0);
+		if (ch->error)
+			break;
+	}
+	mdb_cursor_close(cursor);
+}
+
+static int finish(struct writing *ch, const char **why)
+{
+	if (ch->error)
+		mdb_txn_abort(ch->txn);
+	else
+		ch->error = mdb_txn_commit(ch->txn);
+	if (!ch->error)
+		return 0;
+	*why = mdb_strerror(ch->error);
+	return -1;
+}
+
+static int begin(struct writing *ch, struct tlscount *t, const char **why)
+{
+	*ch = (struct writing){ .t = t };
+	ch->error = mdb_txn_begin(t->env, NULL, 0, &ch->txn);
+	if (!ch->error)
+		return 0;
+	*why = mdb_strerror(ch->error);
+	return -1;
+}
+
+int tlscount_add(struct tlscount *t, const struct tls_count *counts, size_t n,
+    const char **why)
+{
+	uint32_t newest = t->newest;
+	struct writing ch;
+
+	if (begin(&ch, t, why) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		newest = counts[i].day > newest ? counts[i].day : newest;
+	if (newest > t->newest)
+		forget_old(&ch, newest);
+	for (size_t i = 0; !ch.error && i < n; i++)
+		if (counts[i].day + TLSCOUNT_DAYS > newest)
+			add(&ch, &counts[i]);
+	if (finish(&ch, why) < 0)
+		return -1;
+	t->newest = newest;
+	return 0;
+}
+
+int tlscount_mark(
+    struct tlscount *t, const struct tls_domain *d, const char **why)
+{
+	struct domain_row row;
+	struct writing ch;
+
+	if (begin(&ch, t, why) < 0)
+		return -1;
+	if (find_domain(&ch, d->day, d->domain, &row)) {
+		row.d.state = d->state;
+		row.d.tries = d->tries;
+		row.d.done = d->done;
+		row.d.next_at = d->next_at;
+		put_domain_row(&ch, &row);
+	}
+	return finish(&ch, why);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static bool has_prefix(MDB_val key, const struct key *prefix)
+{
+	return key.mv_size >= prefix->n &&
+	       memcmp(key.mv_data, prefix->bytes, prefix->n) == 0;
+}
+
+/* The row of the domain asked for, its name borrowed from the database. */
+static bool seek_domain(
+    MDB_cursor *cursor, const struct tls_read *q, struct domain_row *row)
+{
+	struct key all = key_of(q->day, 'd', (struct span){ NULL, 0 });
+	struct key at = key_of(q->day, 'd', q->domain);
+	MDB_val key, value;
+	struct reader r;
+
+	*row = (struct domain_row){ .d = { .day = q->day } };
+	if (q->is_next && q->domain.n > 0)
+		key_add(&at, "", 1); /* no name has it */
+	key = val_of(&at);
+	if (mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE) != 0 ||
+	    !has_prefix(key, q->is_next ? &all : &at) ||
+	    (!q->is_next && key.mv_size != at.n))
+		return false;
+	r = reader_of(span_of_val(value));
+	if (get_u8(&r) != VERSION)
+		return false;
+	get_domain_row(&r, row);
+	row->d.domain = span_from(span_of_val(key), all.n);
+	return true;
+}
+
+static void each_row(MDB_cursor *cursor, const struct tls_domain *d,
+    void (*on_row)(const struct tls_count *c, void *arg), void *arg)
+{
+	struct key prefix = key_of(d->day, 'r', d->domain);
+	MDB_val key, value;
+	int status;
+
+	key_add(&prefix, "", 1);
+	key = val_of(&prefix);
+	status = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	for (; status == 0 && has_prefix(key, &prefix);
+	     status = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+		struct reader r = reader_of(span_of_val(value));
+		uint8_t version = get_u8(&r);
+		struct tls_count c;
+
+		tls_count_get(&r, &c);
+		if (version == VERSION && reader_is_done(&r))
+			on_row(&c, arg);
+	}
+}
+
+int tlscount_read(struct tlscount *t, const struct tls_read *q,
+    void (*on_domain)(const struct tls_domain *d, void *arg),
+    void (*on_row)(const struct tls_count *c, void *arg), void *arg,
+    const char **why)
+{
+	struct domain_row row;
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	bool is_there;
+	int error = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+
+	if (!error) {
+		error = mdb_cursor_open(txn, t->dbi, &cursor);
+		if (error)
+			mdb_txn_abort(txn);
+	}
+	if (error) {
+		*why = mdb_strerror(error);
+		return -1;
+	}
+	is_there = seek_domain(cursor, q, &row);
+	row.d.missed = get_sums(txn, t->dbi, q->day, &error).missed;
+	on_domain(&row.d, arg);
+	if (is_there && q->wants_rows)
+		each_row(cursor, &row.d, on_row, arg);
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	return 0;
+}
