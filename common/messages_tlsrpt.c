@@ -6,6 +6,8 @@
 
 #include "common/messages_get.h"
 
+_Static_assert((int)TLS_POST_ADDRESSES == (int)ADDRESSES_MAX, "as a host");
+
 /* Lines of printable ASCII, each with its LF. */
 static struct span get_lines(struct reader *r)
 {
@@ -148,7 +150,7 @@ void tls_post_get(struct reader *r, struct tls_post *p)
 	p->host = get_line(r, TLS_DOMAIN_MAX);
 	p->port = get_u16(r);
 	n = get_u8(r);
-	if (n > ADDRESSES_MAX)
+	if (n > TLS_POST_ADDRESSES)
 		r->bad = true;
 	while (!r->bad && p->naddresses < n) {
 		struct span a = get_span(r);

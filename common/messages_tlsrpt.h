@@ -14,6 +14,7 @@ enum {
 	TLS_DOMAIN_MAX = 255,
 	TLS_URIS_MAX = 10,	 /* places to report to */
 	TLS_POST_MAX = 524288,	 /* bytes of one report */
+	TLS_POST_ADDRESSES = 16, /* ADDRESSES_MAX */
 	TLS_ROWS_A_DOMAIN = 100, /* kept apart in a day, about */
 };
 /* Ids of the runner's own that stand beside those of tasks and questions. */
@@ -75,7 +76,7 @@ struct tls_post {
 	struct span uri;  /* "https://host[:port]/path" */
 	struct span host; /* of it */
 	uint16_t port;
-	struct span addresses[ADDRESSES_MAX]; /* none: look them up */
+	struct span addresses[TLS_POST_ADDRESSES]; /* none: look them up */
 	uint8_t naddresses;
 	struct span body; /* JSON, compressed by gzip */
 };
