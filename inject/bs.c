@@ -3,8 +3,8 @@
 
 #include "common/date.h"
 #include "common/deadline.h"
+#include "common/submit.h"
 #include "inject/session.h"
-#include "inject/submit.h"
 
 #include <errno.h>
 #include <poll.h>

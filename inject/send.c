@@ -9,13 +9,13 @@
 #include "common/date.h"
 #include "common/deadline.h"
 #include "common/id.h"
+#include "common/submit.h"
 #include "common/utf8.h"
 #include "inject/caller.h"
 #include "inject/complete.h"
 #include "inject/hops.h"
 #include "inject/phrase.h"
 #include "inject/recipients.h"
-#include "inject/submit.h"
 #include "inject/textin.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* The client of the submission socket, against a keeper in a child process. */
 #include "common/deadline.h"
+#include "common/submit.h"
 #include "common/wire.h"
-#include "inject/submit.h"
 
 #include <setjmp.h>
 #include <signal.h>

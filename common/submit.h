@@ -1,8 +1,8 @@
 /* Client of the keeper's submission socket: one message, its envelope first,
  * then its bytes, then the answer. Blocking; every wait has a limit.
  */
-#ifndef INJECT_SUBMIT_H
-#define INJECT_SUBMIT_H
+#ifndef COMMON_SUBMIT_H
+#define COMMON_SUBMIT_H
 
 #include "common/messages.h"
 

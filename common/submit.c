@@ -1,5 +1,5 @@
 /* Client of the keeper's submission socket. */
-#include "inject/submit.h"
+#include "common/submit.h"
 
 #include "common/wire.h"
 
