@@ -166,6 +166,7 @@ struct conf_dnscheck {
 	char *whoami;		 /* "NAME@SERVER"; NULL: nobody is asked */
 	char *echo; /* "HOST[:PORT]", a mail server that says who we are */
 	struct strings port25;		/* domains whose MX hosts are tried */
+	bool guard;			/* at the start and every day */
 	char *signed_name, *bogus_name; /* to try resolvers with */
 };
 

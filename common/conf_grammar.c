@@ -236,6 +236,7 @@ static const struct conf_option dnscheck_options[] = {
 	{ "echo", &kind_text, AT(conf_dnscheck, echo), 1 },
 	{ "port25", &kind_texts, AT(conf_dnscheck, port25), .max = 8,
 	    .fallback = "gmail.com yahoo.com" },
+	{ "guard", &kind_bool, AT(conf_dnscheck, guard), .fallback = "on" },
 	{ "signed-name", &kind_text, AT(conf_dnscheck, signed_name), 1,
 	    .fallback = "." },
 	{ "bogus-name", &kind_text, AT(conf_dnscheck, bogus_name), 1,

@@ -2,6 +2,7 @@
  * mail is being sent at all. */
 #include "queue/tool.h"
 
+#include "common/route.h"
 #include "common/wire.h"
 #include "queue/tool_text.h"
 
@@ -91,14 +92,34 @@ static bool is_off(struct tool *tool)
 	return tool->outbound == OUTBOUND_OFF;
 }
 
+/* The line group that took it, or that the rules would give it to. */
+static struct span group_of(const struct conf *conf, const struct item *item)
+{
+	struct route_query q = { .domain = item->domain,
+		.sender = item->sender,
+		.uid = item->uid };
+	struct span group = item->line;
+	struct outcome why;
+	struct route route;
+
+	if (group.n > 0)
+		return span_cut(&group, '/');
+	if (route_find(conf, &q, &route, &why) < 0)
+		return group;
+	return span_of(route.line->name);
+}
+
 /* What a relay's or a route's mail is can be told only where the names are
  * those of the recipient's domain. */
-static bool is_in_scope(struct span scope, const struct item *item)
+static bool is_in_scope(
+    const struct conf *conf, struct span scope, const struct item *item)
 {
-	struct span name = scope, group = item->line, domain = item->domain;
+	struct span name = scope, domain = item->domain;
+	struct span kind = span_cut(&name, ':');
 
-	if (span_is_equal(span_cut(&name, ':'), SPAN_LITERAL("line")))
-		return span_is_equal(span_cut(&group, '/'), name);
+	if (span_is_equal(kind, SPAN_LITERAL("line")) ||
+	    span_is_equal(kind, SPAN_LITERAL("check")))
+		return span_is_equal(group_of(conf, item), name);
 	if (span_has_prefix_nocase(name, "route:"))
 		name = span_from(name, 6);
 	if (span_has_prefix_nocase(name, "*.")) {
@@ -120,7 +141,7 @@ const char *tool_off_scope(struct tool *tool, const struct item *item)
 	{
 		const char *text = json_string_value(scope);
 
-		if (text && is_in_scope(span_of(text), item))
+		if (text && is_in_scope(tool->conf, span_of(text), item))
 			return text;
 	}
 	return NULL;

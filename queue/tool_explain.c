@@ -7,6 +7,7 @@
 
 #include "common/cause.h"
 #include "common/id.h"
+#include "common/reply.h"
 #include "common/replyrule.h"
 #include "queue/tool_text.h"
 
@@ -88,10 +89,13 @@ static void add_try(
 
 	if (try->result == RCPT_UNTOUCHED)
 		return;
-	if (*shown_host(try))
+	if (*shown_host(try) && reply_is_quoted(try->reply))
 		why = format(scratch, "%s answered%s%s", shown_host(try),
 		    try->line.n ? ", asked by line " : "",
 		    text_safe(try->line));
+	else if (*shown_host(try))
+		why = format(scratch, "with %s%s%s", shown_host(try),
+		    try->line.n ? ", by line " : "", text_safe(try->line));
 	else
 		why = format(scratch, "no host was reached%s%s",
 		    try->cause.n ? ": " : "",
@@ -108,6 +112,13 @@ struct prospect {
 
 static struct prospect prospect_of(const struct view *view)
 {
+	if (view->off && strncmp(view->off, "check:", 6) == 0)
+		return (struct prospect){
+			"its line group must pass its checks (require-check) "
+			"and fails, or was not checked yet; sent when it "
+			"passes: at the next reload, start or day",
+			NULL
+		};
 	if (view->off && *view->off)
 		return (struct prospect){
 			"outbound is off for its line or destination", NULL
@@ -160,6 +171,9 @@ static json_t *change_of(const struct view *view,
 			strncmp(prospect->change, "outpost queue", 13) == 0;
 	struct span name = span_of(view->off), kind = span_cut(&name, ':');
 
+	if (span_is_equal(kind, SPAN_LITERAL("check")))
+		return json_string(format(
+		    scratch, "outpost dnscheck --line %s", text_safe(name)));
 	if (name.n > 0)
 		return json_string(
 		    format(scratch, "outpost outbound on --%s %s",

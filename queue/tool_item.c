@@ -29,6 +29,8 @@ static const char *cause_of(const struct item *item, const char *off)
 	default:
 		break;
 	}
+	if (off && strncmp(off, "check:", 6) == 0)
+		return "check-failed";
 	if (off)
 		return "outbound-off";
 	if (item->cause.n > 0)

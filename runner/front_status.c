@@ -45,6 +45,19 @@ static void print_program(const json_t *object)
 	putchar('\n');
 }
 
+static void print_checks(const json_t *checks)
+{
+	json_int_t at = 0, failures = 0, warnings = 0;
+
+	json_unpack((json_t *)checks, "{s:I, s:I, s:I}", "at", &at, "failures",
+	    &failures, "warnings", &warnings);
+	if (at == 0)
+		return;
+	printf("checks           %lld failures, %lld warnings%s\n",
+	    (long long)failures, (long long)warnings,
+	    failures + warnings > 0 ? " (see outpost dnscheck)" : "");
+}
+
 static void print_outbound(const json_t *object)
 {
 	const json_t *outbound = json_object_get(object, "outbound");
@@ -59,6 +72,7 @@ static void print_outbound(const json_t *object)
 	printf("outbound         %s\n", json_is_true(outbound) ? "on" : "off");
 	json_array_foreach(off, i, scope) printf("outbound off     %s\n",
 	    log_escape(span_of(json_string_value(scope))));
+	print_checks(json_object_get(object, "checks"));
 }
 
 static void print_log(const json_t *object)

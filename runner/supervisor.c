@@ -155,6 +155,7 @@ void supervisor_program_ready(struct supervisor *s)
 	    log_text("%llu",
 		(unsigned long long)(now_monotonic_ms() - s->started_ms)),
 	    NULL);
+	guard_run(s);
 }
 
 /* --- signals -------------------------------------------------------------- */
@@ -287,6 +288,7 @@ static void clean_up(struct supervisor *s)
 		control_answer_stop(s);
 	}
 	tokens_clear(s);
+	guard_clear(s);
 	loop_free(s->loop);
 	conf_free(s->conf);
 	free(s->folder);
@@ -315,6 +317,7 @@ static void serve(struct supervisor *s)
 		let_go_of_stderr();
 	log_event("started", "file", s->conf->file, "spool", s->conf->spool,
 	    "runtime", s->conf->runtime, NULL);
+	guard_begin(s);
 	programs_start(s);
 	if (loop_run(s->loop) < 0)
 		fatal(EXIT_TRY_LATER, "loop: %s", strerror(errno));
@@ -333,6 +336,7 @@ int supervisor_run(const struct supervisor_options *options)
 		.spool_lock = -1,
 		.outbound = -1,
 		.log_level = -1,
+		.guard = { .fd = -1 },
 		.started_ms = now_monotonic_ms() };
 	umask(022);
 	if (read_conf(&s) < 0 || check_certificates(&s) < 0) {

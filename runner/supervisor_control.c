@@ -86,8 +86,11 @@ static json_t *own_status(const struct supervisor *s)
 
 	for (size_t i = 0; i < s->nscopes && i < 100; i++)
 		json_array_append_new(stopped, json_string(s->scopes[i]));
+	for (size_t i = 0; i < s->guard.nheld && i < 100; i++)
+		json_array_append_new(
+		    stopped, json_sprintf("check:%s", s->guard.held[i]));
 	return json_pack(
-	    "{s:s, s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:b, s:b, s:o}",
+	    "{s:s, s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:b, s:b, s:o, s:o}",
 	    "program", "outpost", "pid", (int)getpid(), "state",
 	    s->is_stopping ? "stopping"
 	    : s->was_ready ? "ready"
@@ -96,7 +99,8 @@ static json_t *own_status(const struct supervisor *s)
 	    "file", s->conf->file, "log",
 	    logs_level(s) == LOG_LEVEL_DETAILED ? "detailed" : "basic",
 	    "log_to", s->conf->log_to, "log_overridden", s->log_level >= 0,
-	    "outbound", control_is_outbound_on(s), "outbound_off", stopped);
+	    "outbound", control_is_outbound_on(s), "outbound_off", stopped,
+	    "checks", guard_status(s));
 }
 
 static json_t *program_status(const struct program *p)
@@ -167,11 +171,17 @@ static void send_outbound(struct wire *runner, bool on, struct span scope)
 	buf_clear(&payload);
 }
 
+void control_send_scope(struct wire *runner, bool on, const char *scope)
+{
+	send_outbound(runner, on, span_of(scope));
+}
+
 void control_send_outbound(struct supervisor *s, struct wire *runner)
 {
 	send_outbound(runner, control_is_outbound_on(s), (struct span){ 0 });
 	for (size_t i = 0; i < s->nscopes; i++)
 		send_outbound(runner, false, span_of(s->scopes[i]));
+	guard_send(s, runner);
 }
 
 static void forget_scope(struct supervisor *s, struct span scope)
@@ -251,6 +261,14 @@ static void on_do_outbound(
 		return;
 	if (check_scope(s->conf, scope, &why) < 0 ||
 	    remember(s, on, scope, &why) < 0) {
+		answer_failed(c, message->id, &why);
+		return;
+	}
+	if (on && guard_holds(s, scope)) {
+		outcome_perm(&why, "5.7.0",
+		    "it stays stopped: require-check = on, and dnscheck finds "
+		    "it failing (outpost dnscheck); correct that, then: "
+		    "outpost reload");
 		answer_failed(c, message->id, &why);
 		return;
 	}

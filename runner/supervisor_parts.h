@@ -18,6 +18,7 @@ enum {
 	LINKS = 5,	   /* pairs of programs that talk */
 	START_TRIES = 5,   /* of a program, before all were ready */
 	NOTE_MAX = 512,	   /* bytes that a program says of itself */
+	GUARD_LINES_MAX = 1000,
 };
 
 enum program_state {
@@ -70,6 +71,19 @@ struct link {
 	struct timer timer; /* set: one side has lost that */
 };
 
+/* outpost-dnscheck --fast, run now and then. */
+struct guard {
+	pid_t pid; /* 0: none runs */
+	int fd;	   /* its output, -1: closed */
+	struct buf text;
+	struct timer timer; /* its end, or the next run */
+	bool is_wanted;	    /* once more when this one has ended */
+	int64_t checked_at; /* UTC seconds; 0: never */
+	unsigned nfailed, nwarned;
+	char *held[GUARD_LINES_MAX]; /* line groups that may not send */
+	size_t nheld;
+};
+
 struct supervisor {
 	struct loop *loop;
 	struct conf *conf;
@@ -91,7 +105,8 @@ struct supervisor {
 	struct timer log_timer;	      /* that ends it */
 	char failure[NOTE_MAX + 200]; /* why it was given up at the start */
 	struct token_run *token_runs;
-	char *smtpd_has;	  /* smtpd_needs() when it was started */
+	char *smtpd_has; /* smtpd_needs() when it was started */
+	struct guard guard;
 	char *scopes[SCOPES_MAX]; /* stopped by an operator */
 	size_t nscopes;
 };
@@ -135,6 +150,7 @@ void program_stop(struct program *p, uint32_t grace_ms);
 void program_kill(struct program *p);
 bool program_is_alive(const struct program *p);
 void program_send_conf(struct program *p);
+int program_conf_fd(const struct conf *conf); /* -1 with errno */
 void programs_reap(void *supervisor);
 const char *program_state_name(enum program_state state);
 
@@ -171,6 +187,19 @@ int control_open(struct supervisor *s);
 void control_answer_stop(struct supervisor *s);
 bool control_is_outbound_on(const struct supervisor *s);
 void control_send_outbound(struct supervisor *s, struct wire *runner);
+void control_send_scope(struct wire *runner, bool on, const char *scope);
+
+/* supervisor_guard.c: dnscheck at the start, after a reload, every day */
+/* Lines that must pass are held; guard_run begins the first check. */
+void guard_begin(struct supervisor *s);
+void guard_run(struct supervisor *s);
+void guard_renew(struct supervisor *s); /* by the configuration of now */
+void guard_reap(struct supervisor *s, pid_t pid, int status);
+void guard_clear(struct supervisor *s);
+/* What is held, to a runner that starts. */
+void guard_send(const struct supervisor *s, struct wire *runner);
+bool guard_holds(const struct supervisor *s, struct span scope);
+struct json_t *guard_status(const struct supervisor *s);
 
 /* supervisor_notify.c: systemd's readiness protocol, if it asked for it */
 void notify_systemd(const char *text);

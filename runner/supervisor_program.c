@@ -150,7 +150,7 @@ static void on_closed(struct wire *wire, const char *why, void *arg)
 
 /* A sealed memory file of its own for each child: they would share the
  * position in one. */
-static int conf_fd(const struct conf *conf)
+int program_conf_fd(const struct conf *conf)
 {
 	int fd = memfd_create("outpost.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct conf plain = *conf;
@@ -181,7 +181,7 @@ static int conf_fd(const struct conf *conf)
 void program_send_conf(struct program *p)
 {
 	const struct conf *conf = p->supervisor->conf;
-	int fd = conf_fd(conf);
+	int fd = program_conf_fd(conf);
 	struct buf payload;
 
 	if (fd < 0) {
@@ -455,6 +455,7 @@ void programs_reap(void *supervisor)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		tokens_reap(s, pid, status);
+		guard_reap(s, pid, status);
 		for (int role = 0; role < PROGRAMS; role++)
 			if (s->programs[role].pid == pid)
 				bury(&s->programs[role], status);

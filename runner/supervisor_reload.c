@@ -131,6 +131,7 @@ static void take_over(
 		control_send_outbound(s, runner);
 	renew_smtpd(s);
 	log_event("reloaded", "file", fresh->file, NULL);
+	guard_renew(s);
 }
 
 int supervisor_reload(struct supervisor *s, struct outcome *why)
