@@ -158,3 +158,10 @@ void reply_print(const struct reply *r, struct buf *out)
 	buf_put(out, line.data, utf8_cut(buf_span(&line), REPLY_MAX));
 	buf_clear(&line);
 }
+
+bool reply_is_quoted(struct span text)
+{
+	return text.n >= 3 && text.p[0] >= '2' && text.p[0] <= '5' &&
+	       text.p[1] >= '0' && text.p[1] <= '9' && text.p[2] >= '0' &&
+	       text.p[2] <= '9' && (text.n == 3 || text.p[3] == ' ');
+}

@@ -40,4 +40,8 @@ static inline bool reply_is_positive(const struct reply *r)
  * (the enhanced code only when the server gave one), appended to out. */
 void reply_print(const struct reply *r, struct buf *out);
 
+/* Whether a recorded text is what a server said, as reply_print has it, and not
+ * our own words about it: it begins with a code. */
+bool reply_is_quoted(struct span text);
+
 #endif

@@ -68,11 +68,44 @@ static int bind_source(
 		return 0;
 	saved = errno;
 	net_print_ip(source, text);
-	return outcome_temp(
-	    why, "4.4.1", "bind to %s: %s", text, strerror(saved));
+	return outcome_temp(why, "4.4.1",
+	    "bind to %s: %s; the bind of the line group must name addresses "
+	    "of this machine",
+	    text, strerror(saved));
 }
 
 /* --- one attempt ---------------------------------------------------------- */
+
+const char *connect_remedy(int error, uint16_t port)
+{
+	bool may_be_blocked = port == 25;
+
+	switch (error) {
+	case ECONNREFUSED:
+		return may_be_blocked
+			   ? "; its mail server does not run, or port 25 is "
+			     "blocked on the way: when every host refuses, "
+			     "send by a relay"
+			   : "; nothing listens there or a firewall refuses: "
+			     "check host and port";
+	case ETIMEDOUT:
+		return may_be_blocked
+			   ? "; it is down, or port 25 is blocked on the way: "
+			     "when no host answers, send by a relay"
+			   : "; it is down or a firewall swallows it: check "
+			     "host, port and firewalls";
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return "; no way leads there: check this machine's routes and "
+		       "firewall";
+	case EACCES:
+	case EPERM:
+		return "; this machine's firewall forbids it: let the user "
+		       "of outpost-remote connect there";
+	default:
+		return "";
+	}
+}
 
 static void fail(struct race *r, unsigned address, int error)
 {
@@ -88,8 +121,8 @@ static void fail(struct race *r, unsigned address, int error)
 					      error == EADDRNOTAVAIL
 					  ? CONNECT_NO_FAMILY
 					  : CONNECT_FAILED;
-	outcome_temp(&r->report->why[address], "4.4.1", "connect to %s: %s",
-	    text, strerror(error));
+	outcome_temp(&r->report->why[address], "4.4.1", "connect to %s: %s%s",
+	    text, strerror(error), connect_remedy(error, r->host->port));
 }
 
 /* A socket that connects, or -1: why is in the report. */

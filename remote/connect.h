@@ -40,4 +40,8 @@ int connect_host(const struct session *session, const struct host *host,
     unsigned first, unsigned last, uint32_t wait_ms,
     struct connect_report *report, struct outcome *why);
 
+/* What to do about an error of connect(2), to be put behind it; "" when there
+ * is nothing to say. port 25 is often blocked on purpose. */
+const char *connect_remedy(int error, uint16_t port);
+
 #endif

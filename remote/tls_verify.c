@@ -19,9 +19,9 @@ static int mismatch(X509 *leaf, struct span name, struct tls_verdict *v)
 	buf_init(&names, 4096);
 	tls_names_print(leaf, NAMES_SHOWN, &names);
 	tls_verdict_set(v, TLS_RESULT_HOST_MISMATCH,
-	    "certificate of %.*s is for %s: name mismatch; its operator must "
-	    "renew it with that name, or the server be called by the "
-	    "certificate's",
+	    "certificate of %.*s is for %s: name mismatch; call the server by "
+	    "a name of its certificate (servers of the relay or route, MX), "
+	    "or its operator must add this one",
 	    (int)name.n, name.p, buf_text(&names));
 	buf_clear(&names);
 	return -1;

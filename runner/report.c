@@ -8,6 +8,7 @@
 
 #include "common/date.h"
 #include "common/id.h"
+#include "common/reply.h"
 #include "runner/report_parts.h"
 
 #include <stdio.h>
@@ -221,14 +222,6 @@ static void put_date(const struct writing *w, const char *name, int64_t at)
 	report_put_field(w, name, span_of(date));
 }
 
-static bool is_smtp_reply(const struct job_recipient *r)
-{
-	return r->host.n > 0 && r->reply.n >= 3 && r->reply.p[0] >= '2' &&
-	       r->reply.p[0] <= '5' && r->reply.p[1] >= '0' &&
-	       r->reply.p[1] <= '9' && r->reply.p[2] >= '0' &&
-	       r->reply.p[2] <= '9';
-}
-
 static struct span status_of(const struct job_recipient *r)
 {
 	if (r->status.n >= 5)
@@ -255,7 +248,8 @@ static void put_recipient_status(
 	buf_printf(w->out, "Action: %s\r\n", action_name(r->report));
 	report_put_field(w, "Status", status_of(r));
 	put_typed(w, "Remote-MTA", "dns", r->host);
-	put_typed(w, "Diagnostic-Code", is_smtp_reply(r) ? "smtp" : "X-Outpost",
+	put_typed(w, "Diagnostic-Code",
+	    r->host.n > 0 && reply_is_quoted(r->reply) ? "smtp" : "X-Outpost",
 	    r->reply);
 	if (r->report == REPORT_DELAYED && w->c->retry_until > 0)
 		put_date(w, "Will-Retry-Until", w->c->retry_until);

@@ -4,6 +4,7 @@
 
 #include "common/date.h"
 #include "common/id.h"
+#include "common/reply.h"
 
 struct advice {
 	const char *status; /* beginning of it, without the class */
@@ -108,9 +109,13 @@ static void put_recipient(
 		return;
 	}
 	if (r->reply.n > 0 && r->host.n > 0) {
-		buf_puts(w->out, "    The server ");
+		bool is_quoted = reply_is_quoted(r->reply);
+
+		buf_puts(w->out, is_quoted
+				     ? "    The server "
+				     : "    The reason, with the server ");
 		report_put_safe(w, r->host);
-		buf_puts(w->out, " said:\r\n");
+		buf_puts(w->out, is_quoted ? " said:\r\n" : ":\r\n");
 	} else if (r->reply.n > 0) {
 		buf_puts(w->out, "    The reason:\r\n");
 	}

@@ -3,6 +3,7 @@
  * queue is full and so does not answer. */
 #include "remote/connect.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,9 +201,34 @@ static void test_families(void **state)
 		unplace(&v6);
 }
 
+/* What to do stands beside the error, and port 25 has its own. */
+static void test_remedies(void **state)
+{
+	static const struct {
+		int error;
+		uint16_t port;
+		const char *words;
+	} cases[] = {
+		{ ECONNREFUSED, 25, "port 25 is blocked" },
+		{ ECONNREFUSED, 587, "check host and port" },
+		{ ETIMEDOUT, 25, "send by a relay" },
+		{ ETIMEDOUT, 465, "firewalls" },
+		{ EHOSTUNREACH, 25, "routes" },
+		{ EPERM, 25, "this machine's firewall" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_non_null(
+		    strstr(connect_remedy(cases[i].error, cases[i].port),
+			cases[i].words));
+	assert_string_equal(connect_remedy(ECONNRESET, 25), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_remedies),
 		cmocka_unit_test(test_refused_then_live),
 		cmocka_unit_test(test_silent_then_live),
 		cmocka_unit_test(test_order),

@@ -210,9 +210,22 @@ static void test_print_is_bounded(void **state)
 	reply_clear(&r);
 }
 
+static void test_quoted(void **state)
+{
+	(void)state;
+	assert_true(reply_is_quoted(SPAN_LITERAL("451 4.7.1 later")));
+	assert_true(reply_is_quoted(SPAN_LITERAL("250")));
+	assert_false(reply_is_quoted(SPAN_LITERAL("")));
+	assert_false(reply_is_quoted(SPAN_LITERAL("45")));
+	assert_false(reply_is_quoted(SPAN_LITERAL("1234 bytes are missing")));
+	assert_false(reply_is_quoted(SPAN_LITERAL("451st try")));
+	assert_false(reply_is_quoted(SPAN_LITERAL("AUTH: 535 5.7.8 no")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quoted),
 		cmocka_unit_test(test_sound),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_two),
