@@ -5,7 +5,7 @@ set -eu
 
 build="gcc make pkg-config python3 libc6-dev libssl-dev libldns-dev
 liblmdb-dev libconfuse-dev libseccomp-dev libbsd-dev libidn2-dev
-libjansson-dev libcurl4-openssl-dev"
+libjansson-dev libcurl4-openssl-dev zlib1g-dev"
 test="libcmocka-dev nsd unbound ldnsutils swaks s-nail msmtp git git-email libmailtools-perl
 openssl python3-yaml dovecot-core dovecot-submissiond
 dnsutils iproute2 tzdata ca-certificates"
