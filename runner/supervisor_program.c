@@ -57,7 +57,8 @@ bool program_is_wanted(const struct supervisor *s, enum role role)
 	if (role == ROLE_SMTPD)
 		return s->conf->nlistens > 0;
 	if (role == ROLE_FETCH)
-		return s->conf->tls.mta_sts != SWITCH_OFF;
+		return s->conf->tls.mta_sts != SWITCH_OFF ||
+		       s->conf->tls.tlsrpt;
 	return names[role];
 }
 
