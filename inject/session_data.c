@@ -12,8 +12,6 @@ static const struct answer no_rcpts = { 554, "5.5.1",
 	"no recipient was accepted" };
 static const struct answer mixed = { 503, "5.5.1",
 	"BDAT was begun: DATA cannot follow" };
-static const struct answer no_queue = { 451, "4.3.0",
-	"the mail queue is not available now, try again later" };
 static const struct answer go_on = { 354, NULL,
 	"send the text, end with a dot alone on a line" };
 static const struct answer too_big = { 552, "5.3.4",
@@ -69,9 +67,9 @@ static void cannot_begin(struct smtp_session *s)
 {
 	s->t.refusal = calloc(1, sizeof(*s->t.refusal));
 	if (s->t.refusal)
-		outcome_temp(s->t.refusal, "4.3.0", "%s", no_queue.text);
+		outcome_temp(s->t.refusal, "4.3.0", "%s", smtp_no_queue.text);
 	else
-		smtp_cut(s, &no_queue);
+		smtp_cut(s, &smtp_no_queue);
 }
 
 static void begin(struct smtp_session *s)
@@ -161,7 +159,7 @@ static void refuse_message(struct smtp_session *s)
 		    t->datain.bad);
 		smtp_refuse(s, &(struct answer){ 550, "5.6.0", text });
 	} else if (t->is_spoiled) {
-		smtp_refuse(s, &no_mail);
+		smtp_refuse_order(s, &no_mail);
 	} else if (t->is_too_big) {
 		smtp_refuse(s, &too_big);
 	} else if (t->hops.count > HOPS_MAX) {
@@ -201,10 +199,10 @@ void smtp_data(struct smtp_session *s)
 	if (t->is_chunked) {
 		smtp_refuse(s, &mixed);
 	} else if (t->nrcpts == 0) {
-		smtp_refuse(s,
+		smtp_refuse_order(s,
 		    t->has_sender && t->refused_rcpts ? &no_rcpts : &no_mail);
 	} else if (!s->hooks->has_queue(s->arg)) {
-		smtp_say(s, &no_queue);
+		smtp_say(s, &smtp_no_queue);
 		s->must_reset = true;
 	} else {
 		datain_init(&t->datain);

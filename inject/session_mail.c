@@ -10,8 +10,6 @@ static const struct answer nested = { 503, "5.5.1",
 	"a sender was given already; RSET forgets it" };
 static const struct answer too_big = { 552, "5.3.4",
 	"the message is larger than SIZE allows" };
-static const struct answer no_queue = { 451, "4.3.0",
-	"the mail queue is not available now, try again later" };
 static const struct answer needs_utf8 = { 553, "5.6.7",
 	"an address beyond ASCII needs SMTPUTF8" };
 static const struct answer needs_tls = { 501, "5.5.4",
@@ -128,10 +126,11 @@ static int take_sender(struct smtp_session *s, const struct command *c)
 
 void smtp_mail(struct smtp_session *s, const struct command *c)
 {
+	s->lacks_queue = !s->hooks->has_queue(s->arg);
 	if (s->t.has_sender) {
 		smtp_refuse(s, &nested);
-	} else if (!s->hooks->has_queue(s->arg)) {
-		smtp_say(s, &no_queue);
+	} else if (s->lacks_queue) {
+		smtp_say(s, &smtp_no_queue);
 	} else if (take_sender(s, c) < 0) {
 		s->must_reset = true;
 	} else {
@@ -237,7 +236,7 @@ void smtp_rcpt(struct smtp_session *s, const struct command *c)
 	size_t before = t->text.len;
 
 	if (!t->has_sender || t->is_chunked) {
-		smtp_refuse(s, &sender_first);
+		smtp_refuse_order(s, &sender_first);
 	} else if (!s->client.may_relay) {
 		t->refused_rcpts++;
 		smtp_refuse(s, &no_relay);

@@ -68,7 +68,8 @@ struct smtp_session {
 	bool is_at_barrier; /* a command waits until all is answered */
 	bool is_ending;	    /* over when all is answered */
 	bool must_reset;
-	char *helo; /* NULL: not said */
+	bool lacks_queue; /* the latest MAIL found none */
+	char *helo;	  /* NULL: not said */
 	unsigned nerrors, nidle;
 	size_t skipped;
 	uint64_t nmessages;
@@ -87,6 +88,9 @@ void smtp_sayf(struct smtp_session *s, uint16_t code, const char *status,
 void smtp_say_raw(struct smtp_session *s, struct span lines);
 /* One refused command more; 421 beyond the bound. */
 void smtp_refuse(struct smtp_session *s, const struct answer *answer);
+/* Out of order: no error of a client that was told so by MAIL. */
+void smtp_refuse_order(struct smtp_session *s, const struct answer *answer);
+extern const struct answer smtp_no_queue;
 void smtp_cut(struct smtp_session *s, const struct answer *answer);
 void smtp_wait_for(struct smtp_session *s, uint64_t number);
 /* The reply to a message's end, for what the queue said. */

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const struct answer smtp_no_queue = { 451, "4.3.0",
+	"the mail queue is not available now, try again later" };
 static const struct answer too_many_errors = { 421, "4.7.0",
 	"too many errors" };
 
@@ -83,6 +85,14 @@ void smtp_refuse(struct smtp_session *s, const struct answer *answer)
 	smtp_say(s, answer);
 	if (++s->nerrors >= SESSION_ERRORS_MAX)
 		smtp_cut(s, &too_many_errors);
+}
+
+void smtp_refuse_order(struct smtp_session *s, const struct answer *answer)
+{
+	if (s->lacks_queue)
+		smtp_say(s, &smtp_no_queue);
+	else
+		smtp_refuse(s, answer);
 }
 
 /* --- answers of the queue

@@ -317,6 +317,12 @@ static const struct smtp_client stranger = { "198.51.100.9", false,
 	"> RCPT TO:<b@y.example>\n< 250 2.1.5 recipient ok\n"
 #define DATA_OK "> DATA\n< 354 send the text, end with a dot alone on a line\n"
 #define BEGUN "= begin <a@x.example> to <b@y.example>\n"
+#define UNAVAILABLE \
+	"< 451 4.3.0 the mail queue is not available now, try again later\n"
+#define IN_VAIN                                   \
+	"> MAIL FROM:<a@x.example>\n" UNAVAILABLE \
+	"> RCPT TO:<b@y.example>\n" UNAVAILABLE "> DATA\n" UNAVAILABLE
+#define FOUR_IN_VAIN IN_VAIN IN_VAIN IN_VAIN IN_VAIN
 #define NOT_READY "< 503 5.5.1 MAIL and RCPT come first\n"
 #define STILL_IN_STEP "> NOOP\n< 250 2.0.0 ok\n"
 #define BAD(what)                                           \
@@ -465,6 +471,11 @@ static const struct {
 	    "again later\n! up\n" MAIL_RCPT DATA_OK "! down\n> a\n> .\n"
 	    "< 451 4.3.0 the mail queue is not available now, try again "
 	    "later\n" },
+	{ "without a queue no error is the client's", HELLO
+	    "! down\n" FOUR_IN_VAIN FOUR_IN_VAIN FOUR_IN_VAIN
+	    "! up\n> RCPT TO:<b@y.example>\n" UNAVAILABLE MAIL_RCPT DATA_OK
+	    "> .\n" BEGUN "= end \n! accept\n< 250 2.0.0 OK queued as "
+	    "0000000000001\n" },
 	{ "aborted by the end of the connection", HELLO MAIL_RCPT DATA_OK
 	    "> a\n" BEGUN "! end\n= abort\n"
 	    "< 421 4.4.2 mx.example timeout\n! over\n" },
