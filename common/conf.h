@@ -27,6 +27,7 @@ enum conf_listen_tls {
 enum conf_auth { AUTH_NONE = 0, AUTH_OPTIONAL = 1, AUTH_REQUIRED = 2 };
 
 /* "20/m": events in a period; 0 events: no limit. */
+enum { RATE_A_SECOND_MAX = 1000000 }; /* what a clock can tell apart */
 struct rate {
 	uint32_t events;
 	uint32_t per_seconds;
@@ -88,7 +89,10 @@ struct conf_line {
 	char *relay; /* NULL: by mode */
 	int messages_per_connection;
 	struct rate rate;
-	char *window;
+	char *window;		 /* common/window.h; NULL: always */
+	int in_flight;		 /* messages at once; 0: no limit */
+	int address_connections; /* from one bind address; 0: no limit */
+	struct rate address_rate;
 	bool require_check; /* dnscheck must not find it failing */
 	/* empty after loading: this node's have been applied */
 	struct conf_node *nodes;
@@ -107,7 +111,8 @@ struct conf_route {
 struct conf_destination {
 	struct conf_place place;
 	char *pattern;
-	int connections; /* 0: not given */
+	int connections; /* 0: not given; so the next two */
+	int in_flight, messages_per_connection;
 	struct rate rate;
 };
 

@@ -110,21 +110,31 @@ static void refuse(struct conf_reading *r, struct conf_at at,
 	buf_clear(&allowed);
 }
 
+/* Numbers do not stand in quotes, but words that stand for one may. */
+static bool is_word(const struct conf_option *option, const char *text)
+{
+	for (const struct conf_choice *c = option->choices; c && c->name; c++)
+		if (strcmp(c->name, text) == 0)
+			return true;
+	return false;
+}
+
 static void build_value(struct build *b, const struct conf_setting *setting,
     const char *text, void *to)
 {
 	const struct conf_option *option = setting->option;
 	const struct conf_file *file = &b->reading->files[setting->at.file];
+	bool is_wrongly_quoted = option->kind->is_number &&
+				 setting->is_quoted && !is_word(option, text);
 	struct buf shown;
 	int status = -1;
 
 	buf_init(&shown, 2 * CONF_TEXT_MAX);
-	if (option->kind->is_number && setting->is_quoted)
+	if (is_wrongly_quoted)
 		buf_printf(&shown, "\"%.*s\" (in quotes)", CONF_TEXT_MAX, text);
 	else
 		buf_printf(&shown, "%.*s", CONF_TEXT_MAX, text);
-	if (strlen(text) <= CONF_TEXT_MAX &&
-	    !(option->kind->is_number && setting->is_quoted))
+	if (strlen(text) <= CONF_TEXT_MAX && !is_wrongly_quoted)
 		status = option->kind->parse(option, text, file, to);
 	if (status == CONF_LATER)
 		conf_problem(b->reading, setting->at,

@@ -4,6 +4,7 @@
 #include "common/hostname.h"
 #include "common/pattern.h"
 #include "common/replyrule.h"
+#include "common/window.h"
 
 #include <stdlib.h>
 
@@ -281,6 +282,32 @@ static void check_login(
 	check_mechanisms(c, r, section);
 }
 
+static void check_rate(
+    struct check *c, const struct rate *rate, size_t section, const char *name)
+{
+	if (rate->events > (uint64_t)RATE_A_SECOND_MAX * rate->per_seconds)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, name),
+		    "%s: %u in %u s is beyond what the clock can tell apart; "
+		    "at most %d/s, or leave it out for no limit",
+		    name, rate->events, rate->per_seconds, RATE_A_SECOND_MAX);
+}
+
+static void check_line_limits(
+    struct check *c, const struct conf_line *line, size_t section)
+{
+	struct window window;
+	struct outcome why;
+
+	check_rate(c, &line->rate, section, "rate");
+	check_rate(c, &line->address_rate, section, "address-rate");
+	if (line->window &&
+	    window_parse(span_of(line->window), &window, &why) < 0)
+		conf_problem(c->reading,
+		    conf_at_setting(c->reading, section, "window"),
+		    "window: %s", why.detail);
+}
+
 static void check_relays_and_lines(struct check *c)
 {
 	size_t section = 0;
@@ -299,6 +326,17 @@ static void check_relays_and_lines(struct check *c)
 	for (size_t i = 0; i < c->conf->nlines; i++) {
 		section = next_section(c, "line", section);
 		check_relay(c, c->conf->lines[i].relay, section, "line");
+		check_line_limits(c, &c->conf->lines[i], section);
+	}
+}
+
+static void check_destinations(struct check *c)
+{
+	size_t section = 0;
+
+	for (size_t i = 0; i < c->conf->ndestinations; i++) {
+		section = next_section(c, "destination", section);
+		check_rate(c, &c->conf->destinations[i].rate, section, "rate");
 	}
 }
 
@@ -424,6 +462,7 @@ void conf_check(struct conf_reading *r, struct conf *conf)
 	check_localnames(&c);
 	check_listens(&c);
 	check_relays_and_lines(&c);
+	check_destinations(&c);
 	check_routes(&c);
 	check_senders(&c);
 	check_retry(&c);

@@ -72,7 +72,7 @@ static const struct conf_choice switches[] = {
 	END,
 };
 static const struct conf_choice line_auto[] = {
-	{ "auto", 0, .is_later = true },
+	{ "auto", 0 },
 	END,
 };
 
@@ -133,8 +133,12 @@ static const struct conf_option line_options[] = {
 	{ "relay", &kind_name, AT(conf_line, relay) },
 	{ "messages-per-connection", &kind_number,
 	    AT(conf_line, messages_per_connection), 1, 65535, "100" },
-	{ "rate", &kind_rate, LATER },
-	{ "window", &kind_text, .min = 1, LATER },
+	{ "rate", &kind_rate, AT(conf_line, rate) },
+	{ "window", &kind_text, AT(conf_line, window), .min = 1 },
+	{ "in-flight", &kind_number, AT(conf_line, in_flight), 1, 1000000 },
+	{ "address-connections", &kind_number,
+	    AT(conf_line, address_connections), 1, 10000 },
+	{ "address-rate", &kind_rate, AT(conf_line, address_rate) },
 	{ "warmup", &kind_text, .min = 1, LATER },
 	{ "require-check", &kind_bool, AT(conf_line, require_check),
 	    .fallback = "off" },
@@ -159,7 +163,11 @@ static const struct conf_option destination_title = { "destination",
 static const struct conf_option destination_options[] = {
 	{ "connections", &kind_number, AT(conf_destination, connections), 1,
 	    10000 },
-	{ "rate", &kind_rate, LATER },
+	{ "in-flight", &kind_number, AT(conf_destination, in_flight), 1,
+	    1000000 },
+	{ "messages-per-connection", &kind_number,
+	    AT(conf_destination, messages_per_connection), 1, 65535 },
+	{ "rate", &kind_rate, AT(conf_destination, rate) },
 	FROM(conf_destination),
 	END,
 };

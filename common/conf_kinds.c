@@ -100,8 +100,10 @@ static int parse_number(const struct conf_option *option, const char *text,
 	int64_t value;
 
 	(void)file;
-	if (option->choices && strcmp(text, option->choices[0].name) == 0)
-		return option->choices[0].is_later ? CONF_LATER : -1;
+	if (option->choices && strcmp(text, option->choices[0].name) == 0) {
+		*(int *)to = option->choices[0].value;
+		return 0;
+	}
 	if (parse_integer(option, text, &value) < 0)
 		return -1;
 	*(int *)to = (int)value;
@@ -113,7 +115,9 @@ static void print_number(
 {
 	int value = *(const int *)from;
 
-	if (option->fallback || value != option->unset)
+	if (option->choices && value == option->choices[0].value)
+		buf_puts(out, option->choices[0].name);
+	else if (option->fallback || value != option->unset)
 		buf_printf(out, "%d", value);
 }
 
@@ -415,10 +419,9 @@ const struct conf_kind kind_duration = { NULL, false, false, parse_duration,
 	print_duration, NULL };
 const struct conf_kind kind_size = { NULL, false, false, parse_size, print_size,
 	NULL };
-const struct conf_kind kind_rate = {
-	"a number in a period, such as \"20/m\" or \"1000/h\" (s, m, h, d)",
-	false, false, parse_rate, print_rate, NULL
-};
+const struct conf_kind kind_rate = { "a number above 0 in a period, such as "
+				     "\"20/m\" or \"1000/h\" (s, m, h, d)",
+	false, false, parse_rate, print_rate, NULL };
 const struct conf_kind kind_factor = { NULL, false, true, parse_factor,
 	print_factor, NULL };
 const struct conf_kind kind_percent = { NULL, false, false, parse_percent,

@@ -43,7 +43,7 @@ static const struct conf_destination *find_destination(
 	for (size_t i = 0; i < conf->ndestinations; i++) {
 		const struct conf_destination *d = &conf->destinations[i];
 
-		if (d->connections > 0 && domain_matches(d->pattern, name) &&
+		if (domain_matches(d->pattern, name) &&
 		    is_better(d->pattern, best ? best->pattern : NULL))
 			best = d;
 	}
@@ -220,12 +220,28 @@ int route_find(const struct conf *conf, const struct route_query *q,
 	if (choose_hosts(conf, q, block, sender, route, why) < 0)
 		return -1;
 	apply_tls(q, block, route);
-	limits = find_destination(
+	route->limits = limits = find_destination(
 	    conf, route->servers ? span_of(route->key) : q->domain);
 	route->connections =
-	    (unsigned)(limits ? limits->connections
-			      : conf->limits.destination_connections);
+	    (unsigned)(limits && limits->connections > 0
+			   ? limits->connections
+			   : conf->limits.destination_connections);
 	if (route->connections == 0)
 		route->connections = 1;
 	return 0;
+}
+
+const struct conf_destination *route_site_limits(
+    const struct conf *conf, const struct span *names, size_t n)
+{
+	const struct conf_destination *best = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_destination *d =
+		    find_destination(conf, names[i]);
+
+		if (d && is_better(d->pattern, best ? best->pattern : NULL))
+			best = d;
+	}
+	return best;
 }

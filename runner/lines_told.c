@@ -83,14 +83,16 @@ bool line_deliver(struct task *task, struct message *message)
 	return true;
 }
 
-static uint8_t bind_addresses(const struct conf_line *group,
-    union net_address addresses[4], struct span binds[4])
+/* Those that the schedule counts the session for. */
+static uint8_t bind_addresses(const struct line *line,
+    union net_address addresses[BINDS_MAX], struct span binds[BINDS_MAX])
 {
+	const char *names[BINDS_MAX];
+	size_t count = schedule_sources(line, names);
 	uint8_t n = 0;
 
-	for (size_t i = 0; i < group->bind.count && n < 4; i++) {
-		if (net_parse(span_of(group->bind.items[i]), 0, &addresses[n]) <
-		    0)
+	for (size_t i = 0; i < count; i++) {
+		if (net_parse(span_of(names[i]), 0, &addresses[n]) < 0)
 			continue;
 		binds[n] = net_bytes(&addresses[n]);
 		n++;
@@ -116,7 +118,7 @@ void line_session(
 	const struct conf_line *group =
 	    conf_line(conf, schedule_group_name(line));
 	const struct way *way = d->owned;
-	union net_address addresses[4];
+	union net_address addresses[BINDS_MAX];
 	struct session session = {
 		.destination = span_of(d->name),
 		.localname = span_of(
@@ -136,7 +138,7 @@ void line_session(
 		    runner->schedule, now_monotonic_ms(), line, &why);
 		return;
 	}
-	session.nbinds = bind_addresses(group, addresses, session.binds);
+	session.nbinds = bind_addresses(line, addresses, session.binds);
 	if (way_hosts(way, &session.hosts, &session.nhosts) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for a session");
 	host_memory_order(

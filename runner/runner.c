@@ -137,6 +137,7 @@ static int add_groups(struct runner *runner)
 		if (group < 0)
 			return -1;
 		grown[i] = (size_t)group;
+		limits_group(runner, i, group);
 	}
 	return lines_new(runner);
 }
@@ -219,6 +220,7 @@ static void on_run(struct child *child)
 	struct runner *runner = child->state;
 
 	runner->is_running = true;
+	limits_windows(runner);
 	tlsrpt_begin(runner);
 	loop_timer_set(
 	    runner->loop, &runner->wake, now_monotonic_ms(), on_wake, runner);
@@ -262,6 +264,7 @@ static void on_reload(struct child *child, struct conf *fresh)
 	    retry_probe_max_ms(&fresh->retry));
 	if (add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
+	limits_windows(runner);
 	intake_sweep_now(&runner->intake);
 	secrets_keep(runner->secrets, fresh);
 	tlsrpt_begin(runner);

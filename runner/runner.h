@@ -52,7 +52,7 @@ struct runner {
 	size_t nasked;
 	uint64_t last_asked, last_due;
 	TAILQ_HEAD(, want) wants; /* destinations not asked for yet */
-	struct timer wake, grace, farewell;
+	struct timer wake, grace, farewell, windows;
 	struct control controls[CONTROLS_MAX];
 	struct timer accept_timer;
 	int listener;
@@ -110,6 +110,18 @@ void resolver_ask(struct runner *runner, struct destination *d);
 void resolver_ask_anew(struct runner *runner, struct destination *d);
 void resolver_clear(struct runner *runner);
 
+/* runner_limits.c: what the configuration allows, told to the schedule */
+void limits_group(struct runner *runner, size_t line, int group);
+void limits_destination(
+    struct runner *runner, struct destination *d, const struct route *route);
+/* Its hosts are found: whose limits it shares. */
+void limits_site(struct runner *runner, struct destination *d);
+/* Line groups that send at certain times only: now, and when it changes. */
+void limits_windows(struct runner *runner);
+/* Whether the host wants less; said to the schedule. */
+bool limits_pushback(
+    struct runner *runner, struct delivery *d, const struct result *result);
+
 /* runner_login.c: relays that are logged in to */
 /* The hosts are found: the schedule is told when the login is there too. */
 void login_hosts(struct runner *runner, struct destination *d,
@@ -162,8 +174,8 @@ int tlsrpt_send(struct control *client, uint64_t id, const struct tls_send *s,
 void tlsrpt_client_gone(struct control *client);
 
 /* runner_report.c: a message of our own to the keeper, sender and all */
-void report_submit(struct runner *runner, uint64_t id, struct envelope *e,
-    struct span text);
+void report_submit(
+    struct runner *runner, uint64_t id, struct envelope *e, struct span text);
 
 /* runner_control.c */
 void control_listen(struct runner *runner, int fd);

@@ -116,10 +116,11 @@ static void suspend(struct runner *runner, const struct task *task,
 }
 
 static enum result_kind kind_by(
-    const struct ruling *ruling, const struct result *result)
+    const struct ruling *ruling, const struct result *result, bool is_pushed)
 {
-	return ruling->action == REPLY_SUSPEND ? RESULT_UNREACHED
-					       : kind_of(result);
+	if (ruling->action == REPLY_SUSPEND)
+		return RESULT_UNREACHED;
+	return is_pushed ? RESULT_PUSHED : kind_of(result);
 }
 
 void attempt_result(
@@ -130,6 +131,7 @@ void attempt_result(
 	struct rcpt_outcome outcomes[RCPTS_PER_DELIVERY];
 	uint8_t reports[RCPTS_PER_DELIVERY];
 	struct attempt attempt = { .line = span_of(line_name(task->line)) };
+	bool is_pushed;
 
 	task->line = NULL;
 	if (settle_is_untouched(result) &&
@@ -137,12 +139,13 @@ void attempt_result(
 		give_back(runner, task);
 		return;
 	}
+	is_pushed = limits_pushback(runner, task->delivery, result);
 	words_init(&words);
 	if (settle(&c, task->recipients, task->nrecipients, result, outcomes,
 		reports, &attempt) < 0)
 		BUG("a result that does not fit was let through");
 	schedule_result(runner->schedule, now_monotonic_ms(), task->delivery,
-	    kind_by(&words.ruling, result));
+	    kind_by(&words.ruling, result, is_pushed));
 	if (words.ruling.action == REPLY_SUSPEND)
 		suspend(runner, task, &words.ruling, result);
 	send_outcome(runner, task, &attempt);

@@ -79,6 +79,7 @@ static void renew_way(struct runner *runner, struct destination *d,
 	fresh->nreloads = runner->nreloads;
 	d->owned = fresh;
 	way_free(old);
+	limits_destination(runner, d, route);
 	schedule_destination_moved(runner->schedule, d);
 	if (d->hosts == HOSTS_ASKED)
 		resolver_ask_anew(runner, d);
@@ -97,6 +98,7 @@ static void set_way(struct runner *runner, struct destination *d,
 	if (way)
 		way->nreloads = runner->nreloads;
 	d->owned = way;
+	limits_destination(runner, d, route);
 }
 
 /* Other reports of ours have no sender. */

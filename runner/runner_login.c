@@ -242,6 +242,7 @@ void login_session_done(struct runner *runner, struct line *line,
 	}
 	if (report->outcome.verdict == VERDICT_OK)
 		secrets_accepted(runner->secrets, relay);
+	line->connections = report->connections;
 	schedule_session_done(runner->schedule, now_monotonic_ms(), line,
 	    &report->outcome, report->is_overloaded);
 }

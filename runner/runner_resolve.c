@@ -140,6 +140,8 @@ static void take_answer(
 			log_detail("not-resolved", "destination", d->name,
 			    "status", outcome.status, "why", outcome.detail,
 			    NULL);
+		else
+			limits_site(runner, d);
 		login_hosts(runner, d, &outcome, ttl_ms);
 	}
 	ask_more(runner);

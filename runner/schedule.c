@@ -20,6 +20,8 @@ struct schedule *schedule_new(const struct schedule_options *options)
 	TAILQ_INIT(&s->refill);
 	TAILQ_INIT(&s->to_end);
 	TAILQ_INIT(&s->to_close);
+	TAILQ_INIT(&s->marked);
+	TAILQ_INIT(&s->idle_sites);
 	return s;
 }
 
@@ -59,6 +61,10 @@ static int wait_in_flow(struct schedule *s, struct delivery *d, bool in_front)
 	d->phase = PHASE_WAITING;
 	s->nwaiting++;
 	to->nwaiting++;
+	if (to->is_following && !to->is_off &&
+	    to->site->leader->health == HEALTH_PROBE &&
+	    to->site->leader->nwaiting == 0 && to->site->leader->nsessions == 0)
+		site_take_lead(s, to);
 	if (to->health == HEALTH_DOWN || to->health == HEALTH_DEAD)
 		destination_update(s, to);
 	else
@@ -256,7 +262,8 @@ enum added schedule_add(struct schedule *s, uint64_t now,
 		return ADDED_BEFORE;
 	if (w->flags & WAITING_REPORT)
 		return add_report(s, now, w);
-	if (to->is_off || s->groups[group]->is_off) {
+	if (to->is_off || s->groups[group]->is_off ||
+	    s->groups[group]->is_closed) {
 		s->has_left = true;
 		destination_check_idle(s, to);
 		return ADDED_SHED;
@@ -286,6 +293,7 @@ void schedule_forget(struct schedule *s, uint64_t now, struct delivery *d)
 {
 	struct destination *to = d->flow ? d->flow->destination : NULL;
 
+	gates_took_back(s, d, false);
 	if (d->line) {
 		line_took_back(s, now, d->line, d, false);
 		d->line = NULL;
@@ -321,17 +329,21 @@ void schedule_result(
 
 	if (d->phase != PHASE_GIVEN)
 		return;
+	gates_took_back(s, d, kind != RESULT_UNREACHED);
 	delivery_set_phase(s, d, PHASE_RECORDING);
 	d->line = NULL;
 	if (line->session == d->session) {
 		line->is_unreached |= kind == RESULT_UNREACHED;
-		line->is_proven |= kind != RESULT_UNREACHED;
+		if (kind != RESULT_UNREACHED)
+			line_proven(line, kind != RESULT_PUSHED);
 		if (kind == RESULT_UNREACHED)
 			line_end(s, line);
 	}
 	line_took_back(s, now, line, d, true);
-	if (kind == RESULT_DELIVERED)
+	if (kind == RESULT_DELIVERED) {
 		line->backoff_ms = 0;
+		destination_accepted(s, now, to);
+	}
 	if (kind == RESULT_DELIVERED || to->health == HEALTH_PROBE)
 		if (kind != RESULT_UNREACHED)
 			destination_good(s, to);
@@ -352,6 +364,7 @@ bool schedule_put_back(
 		schedule_forget(s, now, d);
 		return false;
 	}
+	gates_took_back(s, d, false);
 	if (d->line) {
 		line_took_back(s, now, d->line, d, false);
 		d->line = NULL;
@@ -418,7 +431,8 @@ static void forget_if_stopped(struct table_link *link, void *arg)
 	struct schedule *s = arg;
 
 	if (d->phase != PHASE_WAITING ||
-	    (!d->flow->group->is_off && !d->flow->destination->is_off))
+	    (!d->flow->group->is_off && !d->flow->group->is_closed &&
+		!d->flow->destination->is_off))
 		return;
 	s->has_left = true;
 	schedule_forget(s, 0, d);
@@ -427,6 +441,11 @@ static void forget_if_stopped(struct table_link *link, void *arg)
 void deliveries_leave_stopped(struct schedule *s)
 {
 	table_each(&s->deliveries, forget_if_stopped, s);
+}
+
+static void free_site(struct table_link *link, void *arg)
+{
+	site_free(arg, TABLE_OF(link, struct site, link));
 }
 
 static void free_destination(struct table_link *link, void *arg)
@@ -441,14 +460,17 @@ void schedule_free(struct schedule *s)
 	schedule_drop_all(s, 0);
 	table_each(&s->destinations, free_destination, s);
 	for (size_t i = 0; i < s->ngroups; i++)
-		group_free(s->groups[i]);
+		group_free(s, s->groups[i]);
+	table_each(&s->sites, free_site, s);
 	free(s->groups);
 	free(s->wakes);
 	heap_clear(&s->destination_timers);
 	heap_clear(&s->line_timers);
 	heap_clear(&s->awaiting);
+	heap_clear(&s->gate_timers);
 	table_clear(&s->deliveries);
 	table_clear(&s->destinations);
+	table_clear(&s->sites);
 	table_clear(&s->awaited);
 	free(s);
 }

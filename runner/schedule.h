@@ -19,7 +19,9 @@
 #define RUNNER_SCHEDULE_H
 
 #include "common/messages.h"
+#include "runner/gate.h"
 #include "runner/heap.h"
+#include "runner/learn.h"
 #include "runner/table.h"
 #include "runner/turns.h"
 
@@ -30,7 +32,6 @@ enum {
 	IDLE_MS = 2000,	     /* an open session waits that long for mail */
 	TURN_MS = 1000,	     /* a session may last that long while others */
 	TURN_MESSAGES = 100, /* need its line, or that many messages */
-	LIMIT_START = 5,     /* sessions to one destination at first */
 	REFUSALS_AT_ONCE = 256,
 	REPORTS_AT_ONCE = 32, /* one a message, which covers all of it */
 	REPORT_GATHER_MS = 1000,
@@ -46,12 +47,17 @@ enum {
 	SHARE_MIN = 16, /* deliveries in memory any destination may have */
 	PACE_MS = 500,	/* a line is given about that much work ahead */
 	DESTINATIONS_IDLE_MAX = 2000, /* remembered without mail */
+	SITES_IDLE_MAX = 2000,
+	LOOK_MS = 200, /* a limit with room for what does not come */
+	BINDS_MAX = 4, /* addresses of a line group */
 };
 
 struct schedule;
 struct destination;
+struct bind;
 struct flow;
 struct line;
+struct site;
 
 enum phase {
 	PHASE_WAITING = 0,
@@ -71,6 +77,8 @@ struct delivery {
 	TAILQ_ENTRY(delivery) entry;   /* suspects */
 	struct flow *flow;	       /* NULL: only a report is due */
 	struct line *line;	       /* GIVEN */
+	struct site *site;	       /* GIVEN: where it is counted */
+	struct bind *binds[2];
 	uint64_t message;
 	uint64_t sender_key;
 	uint64_t session; /* GIVEN */
@@ -79,7 +87,8 @@ struct delivery {
 	uint16_t attempts, line_deaths;
 	uint32_t epoch; /* configurations before the one that routed it */
 	uint8_t phase, flags, origin, put_backs;
-	bool is_listed; /* in awaited */
+	bool is_listed;	 /* in awaited */
+	bool is_counted; /* by the gates */
 	int8_t priority;
 };
 
@@ -105,9 +114,12 @@ struct destination {
 	char *name;
 	void *owned; /* the caller's; freed by options.drop */
 	LIST_HEAD(, flow) flows;
+	LIST_ENTRY(destination) of_site;
+	struct site *site; /* NULL: its hosts were never known */
+	struct gate gate;
 	size_t nwaiting; /* deliveries in PHASE_WAITING */
 	size_t nheld;	 /* deliveries in memory, any phase */
-	unsigned nsessions, limit, limit_max, successes;
+	unsigned nsessions, limit_max;
 	uint8_t health, hosts;
 	bool has_retried;	/* mail came that had been tried before */
 	bool is_awake;		/* and such mail has been woken */
@@ -118,6 +130,8 @@ struct destination {
 	bool is_shed;		/* some mail was left in the index */
 	bool is_careful;	/* sessions log in: the first goes alone */
 	bool is_login_refused;	/* DOWN, PROBE: for that, or a missing one */
+	bool is_following;	/* DOWN as its site: another one probes */
+	bool has_refused;	/* since it is down: some mail was put off */
 	struct due_key shed_at; /* just before the first of it */
 	uint64_t hosts_until;	/* KNOWN until then */
 	uint64_t stale_until;	/* and usable when DNS falls silent */
@@ -144,15 +158,19 @@ struct line {
 	TAILQ_ENTRY(line) idle;
 	TAILQ_ENTRY(line) end; /* to be told to end its session */
 	struct group *group;
-	struct flow *flow; /* BUSY, ENDING */
-	uint32_t number;   /* in its group, from 1 */
-	uint64_t session;  /* id */
+	struct flow *flow;     /* BUSY, ENDING */
+	struct site *site;     /* BUSY, ENDING: where it is counted */
+	struct bind *binds[2]; /* its sources: of IPv4, of IPv6 */
+	uint32_t number;       /* in its group, from 1 */
+	uint64_t session;      /* id */
 	uint8_t phase;
 	bool has_room, is_probe, is_proven, is_idle, is_to_end, is_solo;
 	bool is_unreached;
 	bool is_old;	  /* to be closed when its session is over */
 	bool is_to_close; /* DECIDE_CLOSE is to come */
 	unsigned in_flight, given, window;
+	unsigned answered;    /* jobs of this session */
+	unsigned connections; /* of this session; set by the caller */
 	uint64_t bytes_in_flight;
 	uint64_t session_at, idle_at, started_at, backoff_ms;
 	uint64_t busy_since, busy_ms, results; /* for the pace */
@@ -195,6 +213,21 @@ void schedule_free(struct schedule *s); /* NULL is fine */
 int schedule_add_group(struct schedule *s, const char *name, unsigned count,
     unsigned messages_per_connection);
 const char *schedule_group_name(const struct line *line);
+/* Its limits from now on, and the addresses it may send from with the limits of
+ * each; those that are not named any more are not used again. -1 without
+ * memory. */
+int schedule_group_limits(
+    struct schedule *s, uint64_t now, int group, const struct limits *limits);
+int schedule_group_binds(struct schedule *s, uint64_t now, int group,
+    const char *const *addresses, size_t n, const struct limits *limits);
+/* Outside its window: its mail waits in the index. until: when it opens again,
+ * to be told. */
+void schedule_group_closed(
+    struct schedule *s, int group, bool is_closed, uint64_t until);
+/* The addresses that sessions to d use, one a family: the choice depends on
+ * the destination alone (greylisting). Returns how many. */
+size_t schedule_sources(
+    const struct line *line, const char *addresses[BINDS_MAX]);
 /* Where its session goes; NULL: it has none. */
 struct destination *schedule_line_destination(const struct line *line);
 /* Each line of each group, in order. */
@@ -217,6 +250,14 @@ void schedule_line_closed(struct schedule *s, struct line *line);
  * without memory. limit_max is taken over each time. */
 struct destination *schedule_destination(
     struct schedule *s, const char *name, unsigned limit_max, bool *is_new);
+
+/* What the configuration says of it alone. */
+void schedule_destination_limits(struct schedule *s, uint64_t now,
+    struct destination *d, const struct limits *limits);
+/* Its hosts are those of that site, whose limits it shares from now on;
+ * limits: what the configuration says of the site. Before schedule_hosts. */
+void schedule_set_site(struct schedule *s, uint64_t now, struct destination *d,
+    struct span name, const struct limits *limits);
 
 enum added {
 	ADDED = 0,
@@ -250,9 +291,13 @@ enum result_kind {
 	RESULT_DELIVERED, /* at least one recipient */
 	RESULT_ANSWERED,  /* the host refused or deferred this mail */
 	RESULT_UNREACHED, /* connection or line trouble */
+	RESULT_PUSHED,	  /* the host wants less: 421, or a rate */
 };
 void schedule_result(struct schedule *s, uint64_t now, struct delivery *d,
     enum result_kind kind);
+/* Before schedule_result: the answer speaks of a rate. */
+void schedule_pushback(
+    struct schedule *s, uint64_t now, struct delivery *d, struct span reply);
 /* A refusal has been handed to the keeper. */
 void schedule_refused(struct schedule *s, struct delivery *d);
 /* GIVEN or REFUSED but not begun: back in front of its sender's mail.
@@ -330,7 +375,23 @@ size_t schedule_in_memory(const struct schedule *s);
 struct schedule_counts {
 	size_t in_memory, waiting, given, recording, awaiting;
 	size_t destinations, down, lines, lines_busy;
+	size_t sites, parked;	       /* flows of mail that wait for a limit */
+	uint64_t limited[LIMIT_COUNT]; /* deliveries that had to wait, ever */
 };
 void schedule_count(struct schedule *s, struct schedule_counts *counts);
+
+/* What a delivery waits for, when it is next to go. */
+struct waits_for {
+	enum limit_kind kind; /* LIMIT_NONE: it is under way, or goes now */
+	enum limit_scope scope;
+	const char *name;  /* of the destination, site, line or address */
+	const char *from;  /* "file:line"; NULL: found out, or the default */
+	uint64_t until;	   /* schedule's clock; UINT64_MAX: not known */
+	uint64_t now, max; /* in use, allowed; rates: max a period */
+	uint32_t per_seconds;
+	const struct outcome *why; /* LIMIT_SUSPENDED */
+};
+void schedule_why(struct schedule *s, uint64_t now, const struct delivery *d,
+    struct waits_for *out);
 
 #endif

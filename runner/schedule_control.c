@@ -13,7 +13,7 @@ static void update_destination(struct table_link *link, void *arg)
 static bool is_in_scope(const struct schedule *s, const struct line *line)
 {
 	return s->is_off || s->is_stopping || line->group->is_off ||
-	       line->flow->destination->is_off;
+	       line->group->is_closed || line->flow->destination->is_off;
 }
 
 /* After a change of what may be sent. */
@@ -84,6 +84,21 @@ bool schedule_outbound(struct schedule *s, struct span scope, bool on)
 	return true;
 }
 
+void schedule_group_closed(
+    struct schedule *s, int at, bool is_closed, uint64_t until)
+{
+	struct group *group = s->groups[at];
+
+	group->closed_until = until;
+	if (group->is_closed == is_closed)
+		return;
+	group->is_closed = is_closed;
+	if (is_closed)
+		deliveries_leave_stopped(s);
+	s->wants_reread |= !is_closed && s->has_left;
+	apply(s);
+}
+
 bool schedule_reread(struct schedule *s)
 {
 	bool wants = s->wants_reread;
@@ -149,7 +164,10 @@ void schedule_count(struct schedule *s, struct schedule_counts *counts)
 		.recording = s->nrecording,
 		.awaiting = s->nawaiting + s->nreporting,
 		.destinations = s->destinations.count,
+		.sites = s->sites.count,
+		.parked = s->nparked,
 	};
+	memcpy(counts->limited, s->limited, sizeof(s->limited));
 	table_each(&s->destinations, count_down, counts);
 	for (size_t i = 0; i < s->ngroups; i++) {
 		const struct line *line;

@@ -14,6 +14,7 @@ static struct group *group_new(const char *name)
 		free(group);
 		return NULL;
 	}
+	gate_init(&group->gate, SCOPE_LINE);
 	TAILQ_INIT(&group->giving);
 	TAILQ_INIT(&group->starved);
 	TAILQ_INIT(&group->ready);
@@ -24,10 +25,11 @@ static struct group *group_new(const char *name)
 	return group;
 }
 
-void group_free(struct group *group)
+void group_free(struct schedule *s, struct group *group)
 {
 	if (!group)
 		return;
+	group_clear_gates(s, group);
 	for (unsigned i = 0; i < group->nlines; i++)
 		free(group->lines[i]);
 	free(group->lines);
@@ -248,6 +250,19 @@ void line_end(struct schedule *s, struct line *line)
 	flow_update(s, line->flow);
 }
 
+void line_proven(struct line *line, bool counts)
+{
+	struct site *site = line->site;
+
+	line->answered += counts;
+	if (line->is_proven)
+		return;
+	line->is_proven = true;
+	if (site && site->learned.ceiling > 0 &&
+	    site->gate.nsessions > site->learned.ceiling)
+		learned_beyond(&site->learned);
+}
+
 void line_open_session(
     struct schedule *s, uint64_t now, struct line *line, struct flow *flow)
 {
@@ -261,13 +276,17 @@ void line_open_session(
 	line->is_probe = flow->destination->health == HEALTH_PROBE;
 	line->is_proven = line->is_unreached = false;
 	line->is_solo = line->is_to_end = false;
-	line->in_flight = line->given = 0;
+	line->in_flight = line->given = line->answered = 0;
+	line->connections = 1;
 	line->bytes_in_flight = 0;
 	line->busy_since = line->busy_ms = line->results = 0;
 	line->session_at = now;
 	line->window = line->is_probe ? 1 : flow->window;
 	flow->nsessions++;
 	flow->destination->nsessions++;
+	line->site = flow->destination->site;
+	gates_session(s, line, 1);
+	flow->is_let_go = false;
 	line_update_room(line);
 	set_idle(line, true, now);
 	destination_check_idle(s, flow->destination);
@@ -286,7 +305,7 @@ void line_gave(
 		line->busy_since = now;
 	line->is_solo = d->line_deaths > 0;
 	set_idle(line, false, now);
-	if (line->given >= line->group->messages ||
+	if (line->given >= flow_messages(line->flow, now) ||
 	    (line->is_probe && !line->is_proven))
 		line_end(s, line);
 	line_update_room(line);
@@ -344,7 +363,9 @@ static void leave_session(struct schedule *s, uint64_t now, struct line *line)
 	line->phase = LINE_FREE;
 	line_update_room(line);
 	line->is_to_end = false;
+	gates_session(s, line, -1);
 	line->flow = NULL;
+	line->site = NULL;
 	line->session = 0;
 	flow->window = line->is_proven && line->window > 2 * WINDOW_START
 			   ? line->window / 2
@@ -356,23 +377,27 @@ static void leave_session(struct schedule *s, uint64_t now, struct line *line)
 	be_free(s, line);
 }
 
-static bool has_proven_session(
-    const struct schedule *s, const struct destination *d)
+/* What its end says of the site. */
+static void learn_from(struct schedule *s, uint64_t now, struct site *site,
+    const struct outcome *why, bool has_failed, unsigned answered)
 {
-	for (size_t i = 0; i < s->ngroups && d->nsessions > 0; i++) {
-		struct line *line;
-
-		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
-		if (line->flow->destination == d && line->is_proven)
-			return true;
-	}
-	return false;
+	learned_say(&site->learned, now,
+	    span_of(why && why->verdict != VERDICT_OK ? why->detail : ""));
+	if (has_failed)
+		learned_refused(&site->learned, now, site->gate.nsessions,
+		    site_has_proven_session(s, site));
+	else
+		learned_cut(&site->learned, now, answered);
+	site->is_changed = true;
+	site_update(s, now, site);
 }
 
 void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
     const struct outcome *why, bool is_overloaded)
 {
 	struct destination *d;
+	struct site *site = line->site;
+	unsigned answered = line->connections == 1 ? line->answered : 0;
 	bool has_failed;
 
 	if (line->phase != LINE_BUSY && line->phase != LINE_ENDING)
@@ -382,10 +407,12 @@ void schedule_session_done(struct schedule *s, uint64_t now, struct line *line,
 	    !line->is_proven &&
 	    (line->is_unreached || (why && why->verdict != VERDICT_OK));
 	leave_session(s, now, line);
-	if (has_failed && !has_proven_session(s, d))
+	if (has_failed && (!site || site->gate.nsessions == 0))
 		destination_down(s, now, d, why);
-	else if (has_failed || is_overloaded)
-		destination_slow(s, d);
+	else if (site && (has_failed || is_overloaded))
+		learn_from(s, now, site, why, has_failed, answered);
+	if (site)
+		site_check_idle(s, site);
 	destination_update(s, d);
 	destination_check_idle(s, d);
 }
@@ -394,11 +421,15 @@ void schedule_login_refused(struct schedule *s, uint64_t now, struct line *line,
     const struct outcome *why)
 {
 	struct destination *d;
+	struct site *site;
 
 	if (line->phase != LINE_BUSY && line->phase != LINE_ENDING)
 		return;
 	d = line->flow->destination;
+	site = line->site;
 	leave_session(s, now, line);
+	if (site)
+		site_check_idle(s, site);
 	destination_login_refused(s, now, d, why);
 	destination_check_idle(s, d);
 }
@@ -411,8 +442,12 @@ void schedule_line_lost(struct schedule *s, uint64_t now, struct line *line)
 	    line->phase == LINE_RETIRED)
 		return;
 	if (line->flow) {
+		struct site *site = line->site;
+
 		d = line->flow->destination;
 		leave_session(s, now, line);
+		if (site)
+			site_check_idle(s, site);
 	}
 	if (line->phase == LINE_STARTING)
 		line->group->nstarting--;
@@ -461,6 +496,37 @@ static bool has_had_its_turn(const struct line *line, uint64_t now)
 {
 	return now >= line->session_at + TURN_MS ||
 	       line->given >= TURN_MESSAGES;
+}
+
+static bool is_counted_at(const struct line *line, const struct gate *gate)
+{
+	return (line->site && gate == &line->site->gate) ||
+	       (line->binds[0] && gate == &line->binds[0]->gate) ||
+	       (line->binds[1] && gate == &line->binds[1]->gate);
+}
+
+void lines_make_way_at(struct schedule *s, uint64_t now, struct gate *gate)
+{
+	unsigned wanted = 0;
+	const struct flow *flow;
+
+	TAILQ_FOREACH(flow, &gate->parked[NEED_SESSION], entry)
+	if (++wanted >= gate->nsessions)
+		break;
+	for (size_t i = 0; i < s->ngroups && wanted > 0; i++) {
+		struct line *line;
+
+		TAILQ_FOREACH(line, &s->groups[i]->sessions, entry)
+		{
+			if (wanted == 0)
+				break;
+			if (!is_counted_at(line, gate))
+				continue;
+			if (line->is_idle || has_had_its_turn(line, now))
+				line_end(s, line);
+			wanted -= line->is_to_end;
+		}
+	}
 }
 
 /* Destinations without any line wait: end idle sessions, then those that have

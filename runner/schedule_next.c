@@ -1,6 +1,8 @@
 /* The schedule: what each flow of mail needs, and the next decision. */
 #include "runner/schedule_parts.h"
 
+enum { LOOKS_MAX = 8 };
+
 static bool flow_has_mail(const struct flow *flow)
 {
 	return flow->turns.count > 0 || flow->nsuspects > 0;
@@ -28,7 +30,7 @@ static bool is_open(const struct schedule *s, const struct flow *flow)
 	const struct destination *d = flow->destination;
 
 	return !s->is_off && !s->is_stopping && !d->is_off &&
-	       !flow->group->is_off &&
+	       !flow->group->is_off && !flow->group->is_closed &&
 	       (d->health == HEALTH_UP || d->health == HEALTH_PROBE);
 }
 
@@ -38,6 +40,8 @@ static enum flow_list_kind list_for(struct schedule *s, struct flow *flow)
 
 	if (!flow_has_mail(flow) || !is_open(s, flow))
 		return FLOW_NOWHERE;
+	if (flow->listed == FLOW_PARKED && flow->need == NEED_GIVE)
+		return FLOW_PARKED;
 	if (can_give(flow))
 		return FLOW_GIVING;
 	if (d->nsessions >= destination_limit(d))
@@ -47,10 +51,12 @@ static enum flow_list_kind list_for(struct schedule *s, struct flow *flow)
 			destination_want_hosts(s, d);
 		return FLOW_NOWHERE;
 	}
+	if (flow->listed == FLOW_PARKED)
+		return FLOW_PARKED;
 	return flow->nsessions == 0 ? FLOW_STARVED : FLOW_READY;
 }
 
-static void unlist(struct flow *flow)
+static void unlist(struct schedule *s, struct flow *flow)
 {
 	struct group *group = flow->group;
 
@@ -66,6 +72,9 @@ static void unlist(struct flow *flow)
 		TAILQ_REMOVE(&group->ready, flow, entry);
 		group->nready--;
 		break;
+	case FLOW_PARKED:
+		flow_unpark(s, flow);
+		break;
 	}
 	flow->listed = FLOW_NOWHERE;
 }
@@ -75,10 +84,21 @@ void flow_update(struct schedule *s, struct flow *flow)
 {
 	struct group *group = flow->group;
 	enum flow_list_kind kind = list_for(s, flow);
+	enum limit_kind limit;
+	struct gate *gate;
+	uint64_t until;
 
 	if (kind == flow->listed)
 		return;
-	unlist(flow);
+	unlist(s, flow);
+	if (kind == FLOW_STARVED || kind == FLOW_READY) {
+		gate = flow_blocked(flow, NEED_SESSION, s->now, &limit, &until);
+		if (gate) {
+			flow_park(s, s->now, flow, gate, NEED_SESSION, limit,
+			    UINT64_MAX);
+			return;
+		}
+	}
 	flow->listed = kind;
 	switch (kind) {
 	case FLOW_GIVING:
@@ -93,6 +113,7 @@ void flow_update(struct schedule *s, struct flow *flow)
 		group->nready++;
 		break;
 	case FLOW_NOWHERE:
+	case FLOW_PARKED:
 		break;
 	}
 }
@@ -182,6 +203,7 @@ static bool next_refusal(struct schedule *s, struct decision *out)
 	d = take_last(to);
 	delivery_left_flow(s, d);
 	delivery_set_phase(s, d, PHASE_REFUSED);
+	to->has_refused = true;
 	destination_update(s, to);
 	*out = (struct decision){ DECIDE_REFUSE, .destination = to,
 		.delivery = d };
@@ -207,13 +229,31 @@ static struct line *take_job(struct flow *flow, struct delivery **d)
 	return line;
 }
 
+/* True: it has to wait, and does so elsewhere. */
+static bool must_wait(
+    struct schedule *s, uint64_t now, struct flow *flow, enum gate_need need)
+{
+	enum limit_kind kind;
+	uint64_t until;
+	struct gate *gate = flow_blocked(flow, need, now, &kind, &until);
+
+	if (!gate)
+		return false;
+	unlist(s, flow);
+	flow_park(s, now, flow, gate, need, kind, until);
+	return true;
+}
+
 static bool next_give(
     struct schedule *s, uint64_t now, struct group *group, struct decision *out)
 {
-	struct flow *flow = TAILQ_FIRST(&group->giving);
+	struct flow *flow;
 	struct delivery *d;
 	struct line *line;
 
+	while ((flow = TAILQ_FIRST(&group->giving)) &&
+	       must_wait(s, now, flow, NEED_GIVE))
+		;
 	if (!flow)
 		return false;
 	TAILQ_REMOVE(&group->giving, flow, entry);
@@ -221,6 +261,7 @@ static bool next_give(
 	line = take_job(flow, &d);
 	delivery_set_phase(s, d, PHASE_GIVEN);
 	line_gave(s, now, line, d);
+	gates_gave(s, now, d);
 	delivery_left_flow(s, d);
 	*out = (struct decision){ DECIDE_GIVE, .line = line, .delivery = d };
 	return true;
@@ -248,7 +289,9 @@ static bool next_session(
 		return false;
 	while ((flow = TAILQ_FIRST(&group->starved)) ||
 	       (flow = TAILQ_FIRST(&group->ready))) {
-		if (!has_fresh_hosts(s, now, flow))
+		if (!has_fresh_hosts(s, now, flow) ||
+		    must_wait(s, now, flow, NEED_GIVE) ||
+		    must_wait(s, now, flow, NEED_SESSION))
 			continue;
 		line_open_session(s, now, line, flow);
 		*out = (struct decision){ DECIDE_SESSION, .line = line,
@@ -296,12 +339,34 @@ static bool next_report(struct schedule *s, uint64_t now, struct decision *out)
 	return false;
 }
 
+static bool has_work(const struct group *group)
+{
+	return !TAILQ_EMPTY(&group->giving) || group->nstarved > 0 ||
+	       group->nready > 0;
+}
+
+/* All of it, for a limit of its own. */
+static bool has_to_wait(struct group *group, uint64_t now)
+{
+	enum limit_kind kind;
+	uint64_t until;
+
+	if (!has_work(group))
+		return true;
+	kind = group_blocks(group, now, &until);
+	if (kind != LIMIT_NONE)
+		group->waited = (uint8_t)kind;
+	return kind != LIMIT_NONE;
+}
+
 static bool next_in_groups(
     struct schedule *s, uint64_t now, struct decision *out)
 {
 	for (size_t i = 0; i < s->ngroups; i++) {
 		struct group *group = s->groups[(s->turn + i) % s->ngroups];
 
+		if (has_to_wait(group, now))
+			continue;
 		if (next_give(s, now, group, out) ||
 		    next_session(s, now, group, out) ||
 		    next_start(s, group, out)) {
@@ -312,16 +377,28 @@ static bool next_in_groups(
 	return false;
 }
 
+static bool next_of_all(struct schedule *s, uint64_t now, struct decision *out)
+{
+	return next_end(s, out) || next_close(s, out) || next_wake(s, out) ||
+	       next_hosts(s, out) || next_refusal(s, out) ||
+	       next_in_groups(s, now, out) || next_report(s, now, out);
+}
+
 bool schedule_next(struct schedule *s, uint64_t now, struct decision *out)
 {
+	unsigned n = 0;
+
+	s->now = now;
 	destination_timers_run(s, now);
 	line_timers_run(s, now);
-	if (next_end(s, out) || next_close(s, out) || next_wake(s, out) ||
-	    next_hosts(s, out) || next_refusal(s, out) ||
-	    next_in_groups(s, now, out) || next_report(s, now, out))
-		return true;
+	do {
+		gates_run(s, now);
+		if (next_of_all(s, now, out))
+			return true;
+	} while (!TAILQ_EMPTY(&s->marked) && ++n < LOOKS_MAX);
 	for (size_t i = 0; i < s->ngroups; i++)
-		lines_make_way(s, now, s->groups[i]);
+		if (!has_to_wait(s->groups[i], now))
+			lines_make_way(s, now, s->groups[i]);
 	/* way was made, or hosts turned out to be too old */
 	return next_end(s, out) || next_hosts(s, out);
 }
@@ -332,10 +409,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* When the next session has had its turn, if somebody waits for that. */
-static uint64_t way_wake(const struct group *group)
+static uint64_t way_wake(const struct schedule *s, const struct group *group)
 {
 	const struct line *line;
+	uint64_t until = UINT64_MAX;
 
+	if (has_work(group) &&
+	    group_blocks(group, s->now, &until) != LIMIT_NONE)
+		return until;
 	if (group->nstarved <= group->nending + group->nstarting)
 		return UINT64_MAX;
 	TAILQ_FOREACH(line, &group->sessions, entry)
@@ -355,6 +436,11 @@ uint64_t schedule_wake(const struct schedule *s)
 	node = heap_first(&s->line_timers);
 	if (node)
 		at = earlier(at, node->at);
+	node = heap_first(&s->gate_timers);
+	if (node)
+		at = earlier(at, node->at);
+	if (!TAILQ_EMPTY(&s->marked))
+		at = earlier(at, s->now);
 	if (report && s->nreporting < REPORTS_AT_ONCE && !s->is_stopping)
 		at = earlier(at, report->at);
 	for (size_t i = 0; i < s->ngroups; i++) {
@@ -362,7 +448,7 @@ uint64_t schedule_wake(const struct schedule *s)
 
 		if (idle)
 			at = earlier(at, idle->idle_at + IDLE_MS);
-		at = earlier(at, way_wake(s->groups[i]));
+		at = earlier(at, way_wake(s, s->groups[i]));
 	}
 	return at;
 }

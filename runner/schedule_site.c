@@ -46,7 +46,7 @@ static struct destination *make(
 		free(d);
 		return NULL;
 	}
-	d->limit = LIMIT_START;
+	gate_init(&d->gate, SCOPE_DESTINATION);
 	LIST_INIT(&d->flows);
 	return d;
 }
@@ -61,8 +61,13 @@ struct destination *schedule_destination(
 	*is_new = !d;
 	if (!d)
 		d = make(s, key, name);
-	if (d)
-		d->limit_max = limit_max > 0 ? limit_max : 1;
+	if (!d)
+		return NULL;
+	d->limit_max = limit_max > 0 ? limit_max : 1;
+	if (d->site && d->limit_max > d->site->sessions_max) {
+		site_limit_changed(d->site, d->limit_max);
+		site_update(s, s->now, d->site);
+	}
 	return d;
 }
 
@@ -70,6 +75,8 @@ void destination_free(struct schedule *s, struct destination *d)
 {
 	struct flow *flow;
 
+	site_leave(s, d);
+	gate_leave(s, &d->gate);
 	while ((flow = LIST_FIRST(&d->flows))) {
 		LIST_REMOVE(flow, of_destination);
 		free(flow);
@@ -109,6 +116,17 @@ void destination_check_idle(struct schedule *s, struct destination *d)
 	destination_free(s, d);
 }
 
+/* A mail that is tried again should come from the address that was seen before
+ * (greylisting): the choice depends on the destination alone. */
+static uint32_t choice_of(struct span name)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ (unsigned char)name.p[i]) * 16777619u;
+	return h ^ h >> 15;
+}
+
 struct flow *destination_flow(
     struct schedule *s, struct destination *d, struct group *group)
 {
@@ -124,6 +142,7 @@ struct flow *destination_flow(
 	flow->destination = d;
 	flow->group = group;
 	flow->window = WINDOW_START;
+	flow->choice = choice_of(span_of(d->name));
 	TAILQ_INIT(&flow->suspects);
 	TAILQ_INIT(&flow->room);
 	LIST_INSERT_HEAD(&d->flows, flow, of_destination);
@@ -134,7 +153,7 @@ unsigned destination_limit(const struct destination *d)
 {
 	if (d->health == HEALTH_PROBE)
 		return 1;
-	return d->limit < d->limit_max ? d->limit : d->limit_max;
+	return d->limit_max;
 }
 
 static void set_refusing(struct schedule *s, struct destination *d, bool on)
@@ -174,7 +193,7 @@ void destination_update(struct schedule *s, struct destination *d)
 		d->nwaiting > stock_of(s, d));
 }
 
-static void mark_wake(struct schedule *s, struct destination *d)
+void destination_mark_wake(struct schedule *s, struct destination *d)
 {
 	struct destination **grown;
 
@@ -194,14 +213,15 @@ static void mark_wake(struct schedule *s, struct destination *d)
 	s->wakes[s->nwakes++] = d;
 }
 
-static void set_up(struct schedule *s, struct destination *d)
+void destination_set_up(struct schedule *s, struct destination *d)
 {
-	d->is_suspended = false;
+	d->is_suspended = d->is_following = d->has_refused = false;
 	d->health = HEALTH_UP;
 	d->is_login_refused = false;
 	d->probe_wait_ms = 0;
 	heap_remove(&s->destination_timers, &d->timer);
 	destination_update(s, d);
+	site_up(s, d);
 }
 
 void schedule_destination_moved(struct schedule *s, struct destination *d)
@@ -211,37 +231,36 @@ void schedule_destination_moved(struct schedule *s, struct destination *d)
 	d->stale_until = 0;
 	d->has_no_stock = false;
 	d->left_at = 0;
-	set_up(s, d);
+	destination_set_up(s, d);
 }
 
 void destination_good(struct schedule *s, struct destination *d)
 {
-	if (++d->successes >= d->limit && d->limit < d->limit_max) {
-		d->limit++;
-		d->successes = 0;
-		destination_update(s, d);
-	}
 	if (d->is_suspended)
 		return;
 	if (d->health == HEALTH_DEAD ||
 	    (!d->is_awake && (d->has_retried || d->down_at > 0))) {
 		d->is_awake = true;
-		mark_wake(s, d);
+		destination_mark_wake(s, d);
 	}
 	if (d->health != HEALTH_UP)
-		set_up(s, d);
+		destination_set_up(s, d);
 }
 
-void destination_slow(struct schedule *s, struct destination *d)
+void destination_accepted(
+    struct schedule *s, uint64_t now, struct destination *d)
 {
-	if (d->limit > d->limit_max)
-		d->limit = d->limit_max;
-	d->limit = d->limit > 1 ? d->limit / 2 : 1;
-	d->successes = 0;
-	destination_update(s, d);
+	struct site *site = d->site;
+	unsigned max;
+
+	if (!site)
+		return;
+	max = site->gate.limits.connections;
+	learned_accepted(&site->learned, now, max ? max : site->sessions_max);
+	site_update(s, now, site);
 }
 
-static void end_sessions(struct schedule *s, struct destination *d)
+void destination_end_sessions(struct schedule *s, struct destination *d)
 {
 	for (size_t i = 0; i < s->ngroups && d->nsessions > 0; i++) {
 		struct line *line;
@@ -266,29 +285,37 @@ static void set_down(struct schedule *s, uint64_t now, struct destination *d,
 	d->probe_at = now + wait + schedule_random(s) % (wait / 10 + 1);
 	d->health = HEALTH_DOWN;
 	d->down_at = now;
-	d->is_awake = false;
-	d->successes = 0;
+	d->is_awake = d->has_refused = false;
 	heap_set(&s->destination_timers, &d->timer, d->probe_at);
-	end_sessions(s, d);
+	destination_end_sessions(s, d);
 	destination_update(s, d);
 }
 
-void destination_down(struct schedule *s, uint64_t now, struct destination *d,
+/* It alone. False: it was, or another matter goes first. */
+static bool go_down(struct schedule *s, uint64_t now, struct destination *d,
     const struct outcome *why)
 {
 	if (d->health == HEALTH_DEAD || d->is_suspended ||
 	    (d->health == HEALTH_DOWN && d->is_login_refused))
-		return;
+		return false;
 	if (why && why->verdict != VERDICT_OK)
 		d->why = *why;
 	else
 		outcome_temp(&d->why, "4.4.2", "the connection was lost");
 	if (d->health == HEALTH_DOWN)
-		return;
+		return false;
 	if (d->is_login_refused)
 		d->probe_wait_ms = 0;
 	d->is_login_refused = false;
 	set_down(s, now, d, s->options.probe_first_ms, s->options.probe_max_ms);
+	return true;
+}
+
+void destination_down(struct schedule *s, uint64_t now, struct destination *d,
+    const struct outcome *why)
+{
+	if (go_down(s, now, d, why))
+		site_follow(s, d);
 }
 
 void schedule_suspend(struct schedule *s, uint64_t now, struct destination *d,
@@ -304,11 +331,11 @@ void schedule_suspend(struct schedule *s, uint64_t now, struct destination *d,
 	if (d->health != HEALTH_DOWN)
 		d->down_at = now;
 	d->health = HEALTH_DOWN;
-	d->is_awake = false;
-	d->successes = 0;
+	d->is_awake = d->has_refused = false;
 	heap_set(&s->destination_timers, &d->timer, d->probe_at);
-	end_sessions(s, d);
+	destination_end_sessions(s, d);
 	destination_update(s, d);
+	site_follow(s, d);
 }
 
 void destination_want_hosts(struct schedule *s, struct destination *d)
@@ -326,8 +353,33 @@ static void set_dead(struct schedule *s, struct destination *d,
 	d->health = HEALTH_DEAD;
 	d->hosts = HOSTS_UNKNOWN;
 	heap_set(&s->destination_timers, &d->timer, until);
-	end_sessions(s, d);
+	site_leave(s, d);
+	destination_end_sessions(s, d);
 	destination_update(s, d);
+}
+
+/* Without a set of hosts of its own kind it is a site by itself. */
+static void find_site(struct schedule *s, uint64_t now, struct destination *d)
+{
+	struct site *site =
+	    d->site ? NULL : site_find(s, span_of(d->name), true);
+
+	if (site)
+		site_join(s, now, d, site);
+}
+
+void schedule_set_site(struct schedule *s, uint64_t now, struct destination *d,
+    struct span name, const struct limits *limits)
+{
+	struct site *site = site_find(s, name, true);
+
+	if (!site)
+		return; /* without memory: as it was */
+	gate_set(&site->gate, now, limits);
+	if (d->site == site)
+		site_update(s, now, site);
+	else
+		site_join(s, now, d, site);
 }
 
 void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
@@ -344,6 +396,7 @@ void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
 	} else if (outcome->verdict == VERDICT_OK) {
 		d->hosts_until = now + ttl_ms;
 		d->stale_until = d->hosts_until + HOSTS_STALE_MS;
+		find_site(s, now, d);
 		destination_update(s, d);
 	} else if (now < d->stale_until) {
 		/* what was known serves on; ask again in a while */
@@ -351,14 +404,15 @@ void schedule_hosts(struct schedule *s, uint64_t now, struct destination *d,
 		destination_update(s, d);
 	} else {
 		d->hosts = HOSTS_UNKNOWN;
-		destination_down(s, now, d, outcome);
+		site_leave(s, d);
+		go_down(s, now, d, outcome);
 		d->has_no_stock = true;
 		destination_update(s, d);
 	}
 	destination_check_idle(s, d);
 }
 
-static void timer_passed(struct schedule *s, struct destination *d)
+void destination_timer_passed(struct schedule *s, struct destination *d)
 {
 	d->is_suspended = false;
 	if (d->health == HEALTH_DEAD) {
@@ -368,15 +422,19 @@ static void timer_passed(struct schedule *s, struct destination *d)
 		d->health = HEALTH_PROBE;
 	}
 	destination_update(s, d);
+	if (d->health == HEALTH_PROBE && d->nwaiting == 0)
+		site_find_prober(s, d);
 }
 
 void schedule_nudge(struct schedule *s, uint64_t now, struct destination *d)
 {
+	if (d->is_following)
+		d = d->site->leader;
 	if ((d->health != HEALTH_DOWN && d->health != HEALTH_DEAD) ||
 	    now < d->down_at + NUDGE_MS)
 		return;
 	heap_remove(&s->destination_timers, &d->timer);
-	timer_passed(s, d);
+	destination_timer_passed(s, d);
 }
 
 /* --- logins --------------------------------------------------------------- */
@@ -422,10 +480,10 @@ void schedule_login_changed(struct schedule *s, struct destination *d)
 	forget_hosts(d);
 	d->probe_wait_ms = 0;
 	d->is_login_refused = false;
-	mark_wake(s, d);
+	destination_mark_wake(s, d);
 	if (d->health == HEALTH_DOWN) {
 		heap_remove(&s->destination_timers, &d->timer);
-		timer_passed(s, d);
+		destination_timer_passed(s, d);
 	} else {
 		destination_update(s, d);
 	}
@@ -473,7 +531,8 @@ void destination_timers_run(struct schedule *s, uint64_t now)
 
 	while ((node = heap_first(&s->destination_timers)) && node->at <= now) {
 		heap_remove(&s->destination_timers, node);
-		timer_passed(s, TABLE_OF(node, struct destination, timer));
+		destination_timer_passed(
+		    s, TABLE_OF(node, struct destination, timer));
 	}
 }
 

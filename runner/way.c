@@ -236,3 +236,19 @@ struct span way_lines(const struct way *way)
 	resolve_answer_free(&a);
 	return lines;
 }
+
+int way_site(const struct way *way, struct buf *text)
+{
+	struct resolve_answer a;
+	struct reader r;
+
+	buf_reset(text);
+	if (way->servers || !way->answers || way->nqueries != 1)
+		return -1;
+	r = reader_of(buf_span(&way->answers[0]));
+	if (resolve_answer_get(&r, &a) < 0)
+		return -1;
+	buf_put_raw(text, a.site);
+	resolve_answer_free(&a);
+	return text->len > 0 && !text->overflow ? 0 : -1;
+}

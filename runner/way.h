@@ -37,6 +37,9 @@ int way_query(const struct way *way, size_t i, struct buf *text,
 int way_ask(struct way *way);
 bool way_answer(struct way *way, size_t i, struct span payload,
     struct outcome *outcome, uint64_t *ttl_ms);
+/* The canonical name of its set of hosts, into text: only what MX records led
+ * to has one, relays and routes are sites by themselves. -1: none. */
+int way_site(const struct way *way, struct buf *text);
 /* The hosts in order of trial, allocated; spans into the way. -1: no memory. */
 int way_hosts(const struct way *way, struct host **hosts, size_t *nhosts);
 

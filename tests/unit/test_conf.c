@@ -486,7 +486,6 @@ static void test_all_errors(void **state)
 	    "2: prot: unknown; settings here are: node, localname, "
 	    "postmaster, timezone, spool, runtime, log, log-to, outbound, "
 	    "mode, port, allow-local-mx, resolvers, aliases, suppress\n"
-	    "3: count: auto: not yet supported\n"
 	    "3: relay: y is not allowed; the name of a relay block (there is "
 	    "no relay \"y\" for this line)\n"
 	    "4: localname: localhost is not allowed; a full name such as "
@@ -547,17 +546,58 @@ static void test_replies(void **state)
 	    "1: action: there is no relay");
 }
 
+static void test_limits(void **state)
+{
+	static const char text[] =
+	    "line a { count = \"auto\" rate = \"1000/h\" in-flight = 50\n"
+	    "window = \"Mon-Fri 08:00-18:00, Sat 22:00-02:00\"\n"
+	    "address-connections = 5 address-rate = \"50/d\" }\n"
+	    "line b { count = auto }\n"
+	    "destination \"*.example.net\" { rate = \"20/m\" in-flight = 3\n"
+	    "connections = 7 messages-per-connection = 9 }\n";
+	struct conf *conf = load(text), *again;
+	struct buf printed;
+
+	(void)state;
+	assert_non_null(conf);
+	buf_init(&printed, 1 << 16);
+	conf_print(conf, &printed);
+	again = load(buf_text(&printed));
+	assert_non_null(again);
+	assert_int_equal(again->lines[0].count, 0);
+	assert_int_equal(again->lines[1].count, 0);
+	assert_int_equal(again->lines[0].rate.events, 1000);
+	assert_int_equal(again->lines[0].in_flight, 50);
+	assert_int_equal(again->lines[0].address_connections, 5);
+	assert_int_equal(again->lines[0].address_rate.per_seconds, 86400);
+	assert_string_equal(
+	    again->lines[0].window, "Mon-Fri 08:00-18:00, Sat 22:00-02:00");
+	assert_int_equal(again->destinations[0].rate.per_seconds, 60);
+	assert_int_equal(again->destinations[0].messages_per_connection, 9);
+	assert_int_equal(again->destinations[0].in_flight, 3);
+	conf_free(conf);
+	conf_free(again);
+	buf_clear(&printed);
+	check_error("line a { rate = \"0/m\" }", "1: rate: 0/m is not allowed");
+	check_error("destination a { rate = \"1000001/s\" }",
+	    "1: rate: 1000001 in 1 s is beyond what the clock");
+	check_error(
+	    "line a { window = \"08:00-08:00\" }", "1: window: it never opens");
+	check_error("line a { window = \"Mon,Tue 08:00-09:00\" }",
+	    "1: window: \"Mon\" is not a time of the week");
+	check_error("line a { count = \"20\" }",
+	    "1: count: \"20\" (in quotes) is not allowed");
+	check_error("destination a { in-flight = 0 }",
+	    "1: in-flight: 0 is not allowed");
+}
+
 static void test_not_yet(void **state)
 {
 	static const char *const texts[] = {
 		"listen ::1 { auth = required }",
 		"listen ::1 { auth = optional }",
 		"listen ::1 { users = users }",
-		"line a { count = auto }",
-		"line a { rate = \"1000/h\" }",
-		"line a { window = \"Mon-Fri 08:00-18:00\" }",
 		"line a { warmup = \"30d\" }",
-		"destination a { rate = \"20/m\" }",
 		"suppress = \"suppress.txt\"",
 		"dkim \"example.com\" { selector = s1 key = \"k.pem\" }",
 	};
@@ -803,6 +843,7 @@ int main(void)
 		cmocka_unit_test(test_all_errors),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_logins),
 		cmocka_unit_test(test_references),

@@ -1,4 +1,5 @@
 /* The schedule, decision by decision. The long run is test_schedule_sim. */
+#include "runner/site.h"
 #include "tests/unit/schedule_rig.c"
 
 static struct decision expect(uint8_t kind)
@@ -168,11 +169,11 @@ static void test_limit_grows_and_halves(void **state)
 	while (next(&x))
 		if (x.kind == DECIDE_GIVE)
 			delivered(x.delivery);
-	assert_int_equal(d->limit, LIMIT_START + 2);
+	assert_int_equal(d->site->learned.limit, LIMIT_START + 2);
 	now += IDLE_MS;
 	x = expect(DECIDE_END);
 	schedule_session_done(s, now, x.line, NULL, true);
-	assert_int_equal(d->limit, (LIMIT_START + 2) / 2);
+	assert_int_equal(d->site->learned.limit, (LIMIT_START + 2) / 2);
 	schedule_free(s);
 }
 
