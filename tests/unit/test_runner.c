@@ -172,7 +172,9 @@ static int end(void **state)
 	(void)state;
 	wire_free(line); /* nobody is left to say goodbye to */
 	put_u32(&out, 2000);
-	say(supervisor, MSG_STOP, 0);
+	wire_send(supervisor, MSG_STOP, 0, buf_span(&out));
+	/* one that was told before may have gone */
+	(void)wire_flush(supervisor, deadline_in_ms(WAIT_MS));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	wire_free(supervisor);
