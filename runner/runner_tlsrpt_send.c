@@ -14,8 +14,7 @@
  */
 #include "runner/tlsrpt_parts.h"
 
-#include "runner/tlsrpt_report.h"
-
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,14 +29,9 @@ enum {
 	STEP_MS = 120000, /* to wait for one answer */
 	WALK_MIN_MS = 60000,
 	WALK_MAX_MS = 3600000,
-	ROWS_MAX = 400,
-	ROWS_BYTES = 2 << 20,
-	JSON_MAX = 4 << 20,
-	MAIL_LIFE_S = 86400,
 };
 
 static void seek(struct runner *runner);
-static void serve_next(struct runner *runner);
 
 static uint32_t today(void)
 {
@@ -55,7 +49,7 @@ static void set_timer(struct runner *runner, uint64_t ms)
 }
 
 /* A new id for what is asked now. */
-static uint64_t step_to(struct runner *runner, enum tlsrpt_step step)
+uint64_t walk_step(struct runner *runner, enum tlsrpt_step step)
 {
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 
@@ -65,7 +59,7 @@ static uint64_t step_to(struct runner *runner, enum tlsrpt_step step)
 	return w->id;
 }
 
-static bool is_awaited(
+bool walk_awaits(
     const struct runner *runner, uint64_t id, enum tlsrpt_step step)
 {
 	const struct tlsrpt_walk *w = &runner->tlsrpt->walk;
@@ -137,7 +131,7 @@ void tlsrpt_client_gone(struct control *client)
 
 /* --- what is said of a domain --------------------------------------------- */
 
-static void say(struct runner *runner, const char *result, const char *why)
+void walk_say(struct runner *runner, const char *result, const char *why)
 {
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 	struct span rest = buf_span(&w->lines);
@@ -166,7 +160,7 @@ static void say(struct runner *runner, const char *result, const char *why)
 	json_decref(object);
 }
 
-static void log_report(struct runner *runner, const char *why)
+void walk_log(struct runner *runner, const char *why)
 {
 	const struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 	char day[TLS_DAY_BYTES];
@@ -181,7 +175,7 @@ static void log_report(struct runner *runner, const char *why)
 		    log_escape(span_of(w->uri)), NULL);
 }
 
-static void mark(struct runner *runner)
+void walk_mark(struct runner *runner)
 {
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 
@@ -193,14 +187,14 @@ static void mark(struct runner *runner)
 }
 
 /* Some place does not have it. */
-static const char *mark_failure(struct runner *runner)
+const char *walk_failed(struct runner *runner)
 {
 	struct tls_domain *d = &runner->tlsrpt->walk.found;
 
 	d->next_at = (uint64_t)now_utc() + ((uint64_t)AGAIN_S << d->tries);
 	if (++d->tries >= TRIES_MAX)
 		d->state = TLS_REPORT_GIVEN_UP;
-	mark(runner);
+	walk_mark(runner);
 	return d->state == TLS_REPORT_GIVEN_UP ? "given up"
 					       : "tried again later";
 }
@@ -215,7 +209,7 @@ static void ask_keeper(
 
 	buf_reset(&runner->scratch);
 	tls_read_put(&runner->scratch, &q);
-	wire_send(runner->keeper, MSG_TLS_READ, step_to(runner, step),
+	wire_send(runner->keeper, MSG_TLS_READ, walk_step(runner, step),
 	    buf_span(&runner->scratch));
 }
 
@@ -229,7 +223,7 @@ static void seek(struct runner *runner)
 		ask_keeper(runner, TLSRPT_SEEK, !w->is_single, false);
 }
 
-static void next_domain(struct runner *runner)
+void walk_next(struct runner *runner)
 {
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 
@@ -283,8 +277,8 @@ static void ask_record(struct runner *runner)
 	}
 	buf_reset(&runner->scratch);
 	resolve_query_put(&runner->scratch, &q);
-	wire_send(runner->resolver, MSG_RESOLVE, step_to(runner, TLSRPT_RECORD),
-	    buf_span(&runner->scratch));
+	wire_send(runner->resolver, MSG_RESOLVE,
+	    walk_step(runner, TLSRPT_RECORD), buf_span(&runner->scratch));
 }
 
 static void found(struct runner *runner)
@@ -300,7 +294,7 @@ static void found(struct runner *runner)
 	} else if (is_due(runner)) {
 		ask_record(runner);
 	} else {
-		next_domain(runner);
+		walk_next(runner);
 	}
 }
 
@@ -314,7 +308,7 @@ void tlsrpt_on_domain(struct wire *wire, struct message *message, void *arg)
 	(void)wire;
 	tls_domain_get(&r, &d);
 	if (!reader_is_done(&r) ||
-	    !is_awaited(runner, message->id, TLSRPT_SEEK))
+	    !walk_awaits(runner, message->id, TLSRPT_SEEK))
 		return;
 	w->found = d;
 	snprintf(w->domain, sizeof(w->domain), "%.*s", (int)d.domain.n,
@@ -333,11 +327,11 @@ static void take_record(struct runner *runner, const struct resolve_answer *a)
 	w->rest = buf_span(&w->lines);
 	w->place = 0;
 	if (w->is_dry) {
-		say(runner, "would be sent", NULL);
-		next_domain(runner);
+		walk_say(runner, "would be sent", NULL);
+		walk_next(runner);
 		return;
 	}
-	buf_init(&w->rows, ROWS_BYTES);
+	buf_init(&w->rows, TLSRPT_ROWS_BYTES);
 	w->nrows = 0;
 	ask_keeper(runner, TLSRPT_ROWS, false, true);
 }
@@ -348,85 +342,20 @@ void tlsrpt_on_resolved(
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 	const char *result = "not wanted";
 
-	if (!is_awaited(runner, id, TLSRPT_RECORD) || !runner->keeper)
+	if (!walk_awaits(runner, id, TLSRPT_RECORD) || !runner->keeper)
 		return;
 	if (a->outcome.verdict == VERDICT_OK) {
 		take_record(runner, a);
 		return;
 	}
 	if (a->outcome.verdict == VERDICT_TEMP)
-		result = w->is_dry ? "not known" : mark_failure(runner);
+		result = w->is_dry ? "not known" : walk_failed(runner);
 	else if (!w->is_dry) {
 		w->found.state = TLS_REPORT_UNWANTED;
-		mark(runner);
+		walk_mark(runner);
 	}
-	say(runner, result, a->outcome.detail);
-	next_domain(runner);
-}
-
-/* --- ROWS ----------------------------------------------------------------- */
-
-void tlsrpt_on_row(struct wire *wire, struct message *message, void *arg)
-{
-	struct runner *runner = arg;
-	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-	struct reader r = reader_of(message->payload);
-	struct tls_count c;
-
-	(void)wire;
-	tls_count_get(&r, &c);
-	if (reader_is_done(&r) &&
-	    is_awaited(runner, message->id, TLSRPT_ROWS) &&
-	    w->nrows < ROWS_MAX &&
-	    w->rows.len + message->payload.n < ROWS_BYTES) {
-		buf_put_raw(&w->rows, message->payload);
-		w->nrows++;
-	}
-}
-
-static struct tls_count *read_rows(const struct tlsrpt_walk *w)
-{
-	struct tls_count *rows = calloc(w->nrows + 1, sizeof(*rows));
-	struct reader r = reader_of(buf_span(&w->rows));
-
-	for (unsigned i = 0; rows && i < w->nrows; i++)
-		tls_count_get(&r, &rows[i]);
-	return rows;
-}
-
-static struct tlsrpt_case case_of(const struct runner *runner)
-{
-	const struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-
-	return (struct tlsrpt_case){ .domain = span_of(w->domain),
-		.day = w->day,
-		.localname = runner->conf->localname,
-		.postmaster = runner->conf->postmaster };
-}
-
-/* 0, or -1: no memory, or too much. */
-static int compose(struct runner *runner)
-{
-	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-	struct tlsrpt_case c = case_of(runner);
-	struct tls_count *rows = read_rows(w);
-	json_t *json = NULL;
-	char *text = NULL;
-	int status = -1;
-
-	c.rows = rows;
-	c.nrows = w->nrows;
-	if (rows)
-		json = tlsrpt_json(&c);
-	if (json)
-		text = json_dumps(json, JSON_INDENT(1));
-	buf_init(&w->gzip, TLS_POST_MAX);
-	if (text)
-		status = tlsrpt_gzip(span_of(text), &w->gzip);
-	free(text);
-	json_decref(json);
-	free(rows);
-	return status;
+	walk_say(runner, result, a->outcome.detail);
+	walk_next(runner);
 }
 
 void tlsrpt_on_end(struct wire *wire, struct message *message, void *arg)
@@ -434,138 +363,10 @@ void tlsrpt_on_end(struct wire *wire, struct message *message, void *arg)
 	struct runner *runner = arg;
 
 	(void)wire;
-	if (is_awaited(runner, message->id, TLSRPT_SEEK)) {
+	if (walk_awaits(runner, message->id, TLSRPT_SEEK))
 		found(runner);
-	} else if (is_awaited(runner, message->id, TLSRPT_ROWS)) {
-		if (compose(runner) == 0) {
-			serve_next(runner);
-			return;
-		}
-		log_report(runner, "no memory for it");
-		say(runner, mark_failure(runner), "no memory for it");
-		next_domain(runner);
-	}
-}
-
-/* --- SEND ----------------------------------------------------------------- */
-
-/* RFC 8460 5.3: not to be kept back by what it reports: see is_tls_report. */
-static int send_mail(struct runner *runner, struct span to)
-{
-	struct tlsrpt_case c = case_of(runner);
-	const struct recipient place = { .address = to,
-		.notify = NOTIFY_NEVER };
-	struct envelope e = { .origin = ORIGIN_REPORT,
-		.uid = UINT32_MAX,
-		.expires_at = (uint64_t)now_utc() + MAIL_LIFE_S,
-		.recipients = &place,
-		.nrecipients = 1 };
-	struct buf text, contact;
-	int status;
-
-	buf_init(&text, JSON_MAX);
-	buf_init(&contact, ADDRESS_MAX);
-	tlsrpt_contact(&c, &contact);
-	e.sender = buf_span(&contact);
-	status = tlsrpt_mail(
-	    &c, to, buf_span(&runner->tlsrpt->walk.gzip), now_utc(), &text);
-	if (status == 0)
-		report_submit(
-		    runner, step_to(runner, TLSRPT_SEND), &e, buf_span(&text));
-	buf_clear(&text);
-	buf_clear(&contact);
-	return status;
-}
-
-static int send_post(struct runner *runner, struct span uri)
-{
-	const struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-	struct tls_post post = { .uri = uri, .body = buf_span(&w->gzip) };
-
-	if (!runner->resolver)
-		return -1;
-	buf_reset(&runner->scratch);
-	tls_post_put(&runner->scratch, &post);
-	wire_send(runner->resolver, MSG_TLS_POST, step_to(runner, TLSRPT_SEND),
-	    buf_span(&runner->scratch));
-	return 0;
-}
-
-static int serve(struct runner *runner, struct span uri)
-{
-	static const char mailto[] = "mailto:";
-
-	if (span_has_prefix_nocase(uri, mailto))
-		return send_mail(runner, span_from(uri, sizeof(mailto) - 1));
-	return send_post(runner, uri);
-}
-
-/* Every place has been tried. */
-static void all_served(struct runner *runner)
-{
-	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-	uint16_t all = (uint16_t)((1U << w->place) - 1);
-	const char *result = "sent";
-
-	if ((w->found.done & all) == all) {
-		w->found.state = TLS_REPORT_SENT;
-		mark(runner);
-	} else {
-		result = mark_failure(runner);
-	}
-	say(runner, result, NULL);
-	next_domain(runner);
-}
-
-static void serve_next(struct runner *runner)
-{
-	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-
-	while (w->rest.n > 0 && w->place < TLS_URIS_MAX) {
-		struct span uri = span_cut(&w->rest, '\n');
-
-		w->place++;
-		if (w->found.done & 1U << (w->place - 1))
-			continue;
-		snprintf(w->uri, sizeof(w->uri), "%.*s", (int)uri.n, uri.p);
-		if (serve(runner, uri) == 0)
-			return;
-		log_report(runner, "it could not be begun");
-	}
-	all_served(runner);
-}
-
-/* why: NULL when it has it. Marked at once: a restart does not send again. */
-static void served(struct runner *runner, const char *why)
-{
-	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
-
-	log_report(runner, why);
-	if (!why) {
-		w->found.done |= (uint16_t)(1U << (w->place - 1));
-		mark(runner);
-	}
-	serve_next(runner);
-}
-
-void tlsrpt_on_submitted(
-    struct runner *runner, uint64_t id, const struct outcome *why)
-{
-	if (is_awaited(runner, id, TLSRPT_SEND))
-		served(runner, why ? why->detail : NULL);
-}
-
-void tlsrpt_on_posted(struct wire *wire, struct message *message, void *arg)
-{
-	struct runner *runner = arg;
-	struct reader r = reader_of(message->payload);
-	struct outcome why;
-
-	(void)wire;
-	outcome_get(&r, &why);
-	if (is_awaited(runner, message->id, TLSRPT_SEND) && runner->keeper)
-		served(runner,
-		    why.verdict == VERDICT_OK && !r.bad ? NULL : why.detail);
+	else if (walk_awaits(runner, message->id, TLSRPT_ROWS))
+		tlsrpt_report(runner);
 }
 
 /* --- when ----------------------------------------------------------------- */
@@ -587,7 +388,7 @@ static void on_timer(void *arg)
 	struct tlsrpt_walk *w = &runner->tlsrpt->walk;
 
 	if (w->step == TLSRPT_SEND && runner->keeper) {
-		served(runner, "no answer");
+		tlsrpt_served(runner, "no answer");
 	} else if (w->step != TLSRPT_IDLE) {
 		tlsrpt_lost(runner);
 	} else if (runner->conf->tls.tlsrpt) {

@@ -1,4 +1,4 @@
-/* What runner_tlsrpt.c and runner_tlsrpt_send.c share. */
+/* What the runner_tlsrpt*.c share. */
 #ifndef RUNNER_TLSRPT_PARTS_H
 #define RUNNER_TLSRPT_PARTS_H
 
@@ -43,6 +43,26 @@ struct tlsrpt {
 	struct timer walk_timer;
 	uint64_t last_id;
 };
+
+enum { TLSRPT_ROWS_BYTES = 2 << 20 };
+
+/* runner_tlsrpt_send.c: the walk. A new id for what is asked now. */
+uint64_t walk_step(struct runner *runner, enum tlsrpt_step step);
+bool walk_awaits(
+    const struct runner *runner, uint64_t id, enum tlsrpt_step step);
+/* To whoever ordered it. why: NULL or words. */
+void walk_say(struct runner *runner, const char *result, const char *why);
+/* One place: it has it (why NULL), or not. */
+void walk_log(struct runner *runner, const char *why);
+/* Tell the keeper where the report stands. */
+void walk_mark(struct runner *runner);
+/* The same, some place does not have it: what becomes of it, in words. */
+const char *walk_failed(struct runner *runner);
+void walk_next(struct runner *runner);
+
+/* runner_tlsrpt_serve.c: all rows are there; one place was served, or not. */
+void tlsrpt_report(struct runner *runner);
+void tlsrpt_served(struct runner *runner, const char *why);
 
 /* Tell the keeper all that was counted. */
 void tlsrpt_flush(struct runner *runner);

@@ -33,6 +33,11 @@ union content {
 	struct change change;
 	struct spool_stats spool_stats;
 	struct outcome outcome;
+	struct tls_count tls_count;
+	struct tls_read tls_read;
+	struct tls_domain tls_domain;
+	struct tls_post tls_post;
+	struct tls_send tls_send;
 };
 
 static void get_allocated(uint8_t which, struct reader *r, union content *c)
@@ -111,6 +116,29 @@ static void get_flat(uint8_t which, struct reader *r, union content *c)
 	}
 }
 
+static void get_tlsrpt(uint8_t which, struct reader *r, union content *c)
+{
+	switch (which) {
+	case 18:
+		tls_count_get(r, &c->tls_count);
+		return;
+	case 19:
+		tls_read_get(r, &c->tls_read);
+		return;
+	case 20:
+		tls_domain_get(r, &c->tls_domain);
+		return;
+	case 21:
+		tls_post_get(r, &c->tls_post);
+		return;
+	case 22:
+		tls_send_get(r, &c->tls_send);
+		return;
+	default:
+		return;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span all = { (const char *)data, size };
@@ -125,7 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = reader_of(span_from(all, 1));
 	if (data[0] < 6)
 		get_allocated(data[0], &r, &content);
-	else
+	else if (data[0] < 18)
 		get_flat(data[0], &r, &content);
+	else
+		get_tlsrpt(data[0], &r, &content);
 	return 0;
 }
