@@ -192,9 +192,9 @@ static bool is_there(const struct findings *now, const json_t *object)
 
 static uint8_t status_of(const char *name)
 {
-	for (uint8_t s = FINDING_OK; s <= FINDING_FAIL; s++)
-		if (strcmp(finding_status_name(s), name) == 0)
-			return s;
+	for (int s = FINDING_OK; s <= FINDING_FAIL; s++)
+		if (strcmp(finding_status_name((uint8_t)s), name) == 0)
+			return (uint8_t)s;
 	return FINDING_SKIP;
 }
 

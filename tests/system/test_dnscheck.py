@@ -3,6 +3,8 @@ its code and no other, and its record, published as it says, heals it. Zones by
 nsd, resolved by unbound; each case is a line group of its own.
 """
 import ipaddress
+import os
+import subprocess
 import sys
 
 import dns
@@ -99,6 +101,8 @@ def write(folder, port, lines, external=()):
 
 def zones_of(all_cases):
     zones = Zones(D, R4, R6, SUB)
+    # what each line group sends as: test_dnscheck_domain.py is about that
+    zones.add(f'mail.{D}. TXT "v=spf1 +all"')
     zones.add(f"elsewhere.{D}. A 192.0.2.251")
     zones.add(f"elsewhere.{D}. AAAA 2001:db8::fb")
     for case in all_cases:
@@ -207,8 +211,65 @@ def addresses(folder, conf):
         print(f"{bind:<18} {' '.join(options):<34} {status} {code}")
 
 
+SPACE = ["unshare", "--net", "--uts", "--map-root-user"]
+INSIDE = """ip link set lo up
+hostname mta1
+ip addr add 192.0.2.10/24 dev lo
+ip -6 addr add 2001:db8::10/64 dev lo nodad
+ip route add default dev lo src 192.0.2.10
+ip -6 route add default dev lo src 2001:db8::10"""
+BEHIND_NAT = """ip addr add 10.0.0.5/24 dev lo
+ip route replace default dev lo src 10.0.0.5"""
+CUT_OFF = "ip route del default\nip -6 route del default"
+
+
+def shell(script):
+    subprocess.run(["sh", "-ec", script], check=True)
+
+
+def chosen():
+    """In a network of its own: without bind it is the kernel that chooses an
+    address of each family."""
+    shell(INSIDE)
+    zones = Zones(D, R4, R6)
+    for record in (f"mail.{D}. A 192.0.2.10", f"mail.{D}. AAAA 2001:db8::10",
+                   f"10.{R4}. PTR mail.{D}.", ipaddress.ip_address(
+                       "2001:db8::10").reverse_pointer + f". PTR mail.{D}."):
+        zones.add(record)
+    with Folder() as folder, Served(folder / "dns", zones.text()) as served:
+        conf = write(folder, served.port, "")
+        found = Found(conf)
+        assert not found.faults("default"), found
+        subjects = [f["subject"] for f in found.all
+                    if f["code"] == "address-ok"]
+        assert subjects == ["192.0.2.10", "2001:db8::10"], found
+        shell(BEHIND_NAT)
+        faults = Found(conf).faults("default")
+        assert sorted(faults) == ["address-private", "name-unknown",
+                                  "reverse-unknown"], faults
+        assert not Found(conf, "--ip", "192.0.2.10").faults("default")
+        shell(CUT_OFF)
+        faults = Found(conf).faults("default")
+        assert list(faults) == ["address-none"], faults
+    print("chosen by the kernel: both families, NAT, no way out")
+
+
+def in_a_space():
+    """chosen, where there may be networks of one's own."""
+    command = SPACE if os.getuid() else SPACE[:-1]
+    if subprocess.run([*command, "true"], capture_output=True,
+                      check=False).returncode:
+        print("not tried: no network name spaces here")
+        return
+    subprocess.run([*command, sys.executable, __file__, "chosen"], check=True)
+
+
 def main():
     dns.need()
+    if sys.argv[1:] == ["chosen"]:
+        chosen()
+        return
+    in_a_space()
     with Folder() as folder:
         for name, is_v6 in (("v4", False), ("v6", True)):
             (folder / name).mkdir()
