@@ -58,7 +58,8 @@ LIBS_outpost-probe   = -lconfuse -lseccomp -lssl -lcrypto -lidn2
 
 MAIN_outpost-dnscheck = dnscheck/main_dnscheck.c
 ROOM_outpost-dnscheck = dnscheck
-LIBS_outpost-dnscheck = -lconfuse -lseccomp -lldns -ljansson -lidn2 -lpthread
+LIBS_outpost-dnscheck = -lconfuse -lseccomp -lldns -lcrypto -ljansson \
+                        -lidn2 -lpthread
 
 # the classic names
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \

@@ -173,6 +173,8 @@ struct conf_dnscheck {
 	struct strings port25;		/* domains whose MX hosts are tried */
 	bool guard;			/* at the start and every day */
 	char *signed_name, *bogus_name; /* to try resolvers with */
+	struct strings lists; /* blocklists, "zen.example", "domain:dbl.example"
+			       */
 };
 
 struct conf_limits {

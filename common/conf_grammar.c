@@ -249,6 +249,7 @@ static const struct conf_option dnscheck_options[] = {
 	    .fallback = "." },
 	{ "bogus-name", &kind_text, AT(conf_dnscheck, bogus_name), 1,
 	    .fallback = "dnssec-failed.org" },
+	{ "lists", &kind_texts, AT(conf_dnscheck, lists), .max = 32 },
 	END,
 };
 

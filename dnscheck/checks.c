@@ -7,7 +7,7 @@ void checks_plan(struct run *run)
 {
 	static void (*const plans[])(struct run *) = { node_plan, resolver_plan,
 		address_plan, reverse_plan, name_plan, port25_plan, relay_plan,
-		server_plan, to_plan };
+		server_plan, to_plan, domain_plan, list_plan };
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++)
 		plans[i](run);
@@ -16,6 +16,7 @@ void checks_plan(struct run *run)
 bool checks_has(enum run_mode mode)
 {
 	static const bool is_there[] = { [RUN_NODE] = true,
+		[RUN_DOMAIN] = true,
 		[RUN_TO] = true,
 		[RUN_SERVER] = true,
 		[RUN_RELAY] = true,

@@ -115,7 +115,8 @@ static int family_of(const char *code)
 {
 	static const char *const families[] = { "node-", "address-", "reverse-",
 		"name-", "port25-", "mx-", "spf-", "dkim-", "dmarc-", "sts-",
-		"dane-", "tlsrpt-", "list-", "relay-", "server-", "to-" };
+		"dane-", "tlsrpt-", "caa-", "bimi-", "list-", "relay-",
+		"server-", "to-" };
 	int n = sizeof(families) / sizeof(*families);
 
 	for (int i = 0; i < n; i++)

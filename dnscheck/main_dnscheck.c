@@ -4,6 +4,7 @@
  */
 #include "common/sandbox.h"
 #include "dnscheck/checks.h"
+#include "dnscheck/domain.h"
 #include "dnscheck/echo.h"
 #include "dnscheck/files.h"
 #include "dnscheck/jobs.h"
@@ -89,6 +90,19 @@ static int cannot_open(const char *file)
 {
 	fprintf(stderr, "outpost-dnscheck: %s: %s\n", file, strerror(errno));
 	return EXIT_USAGE;
+}
+
+/* Sender domains, with the keys that sign for them. */
+static int read_domains(struct dnscheck *d)
+{
+	struct buf error;
+
+	buf_init(&error, 4096);
+	d->run.domains = domains_new(&d->options.run, d->conf, &error);
+	if (!d->run.domains)
+		fprintf(stderr, "outpost-dnscheck: %s\n", buf_text(&error));
+	buf_clear(&error);
+	return d->run.domains ? 0 : EXIT_USAGE;
 }
 
 static int open_files(struct dnscheck *d)
@@ -200,6 +214,7 @@ static void clear(struct dnscheck *d)
 	places_free(&d->run);
 	prober_free(d->run.prober);
 	ask_free(d->run.ask);
+	domains_free(d->run.domains);
 	files_free(d->run.files);
 	conf_free(d->conf);
 }
@@ -226,6 +241,8 @@ int main(int argc, char **argv)
 	d.run.options = &d.options.run;
 	status = read_conf(&d);
 	d.run.conf = d.conf;
+	if (status == 0)
+		status = read_domains(&d);
 	if (status == 0)
 		status = open_files(&d);
 	if (status == 0) {

@@ -1,6 +1,7 @@
 /* The command line of outpost-dnscheck. */
 #include "dnscheck/options.h"
 
+#include "common/address.h"
 #include "common/resolvers.h"
 
 #include <getopt.h>
@@ -26,6 +27,8 @@ enum {
 	OPTION_CONF_FD,
 	OPTION_SIGNED,
 	OPTION_BOGUS,
+	OPTION_SELECTOR,
+	OPTION_LIST,
 };
 
 enum { TIMEOUT_DEFAULT_MS = 15000, TIMEOUT_MAX_S = 600 };
@@ -50,6 +53,8 @@ static const struct option longs[] = {
 	{ "conf-fd", no_argument, NULL, OPTION_CONF_FD },
 	{ "signed-name", required_argument, NULL, OPTION_SIGNED },
 	{ "bogus-name", required_argument, NULL, OPTION_BOGUS },
+	{ "selector", required_argument, NULL, OPTION_SELECTOR },
+	{ "list", required_argument, NULL, OPTION_LIST },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -71,6 +76,8 @@ static const char usage[] =
     "  --echo HOST[:PORT]  a mail server that says whom it sees\n"
     "  --fast              without looks at servers\n"
     "  --signed-name NAME, --bogus-name NAME  to try resolvers with\n"
+    "  --selector NAME[=KEY-FILE],...  the DKIM selectors in use\n"
+    "  --list [domain:]NAME  a blocklist to look in (repeatable)\n"
     "  --json, --html FILE, --quiet, --since FILE (an earlier --json)\n"
     "  --timeout DURATION  for all of it (15s)\n"
     "exit: 0 all ok or warn, 1 a failure, 2 usage, 78 configuration\n";
@@ -115,6 +122,19 @@ static int add_resolver(struct dnscheck_options *o, struct buf *error)
 		return refuse(error, "--resolver", optarg,
 		    "an address, ADDRESS:PORT or [v6]:PORT");
 	o->resolvers[o->nresolvers++] = optarg;
+	return 0;
+}
+
+static int add_list(struct run_options *o, struct buf *error)
+{
+	size_t prefix = strncmp(optarg, "domain:", 7) == 0 ? 7 : 0;
+
+	if (o->nlists == RUN_LISTS_MAX)
+		return refuse(error, "--list", optarg, "32 of them at most");
+	if (!domain_is_valid(span_from(span_of(optarg), prefix), 2))
+		return refuse(error, "--list", optarg,
+		    "the name of a list, after \"domain:\" one of domains");
+	o->lists[o->nlists++] = optarg;
 	return 0;
 }
 
@@ -179,6 +199,11 @@ static int take_run(struct run_options *o, int option, struct buf *error)
 	case OPTION_BOGUS:
 		o->bogus_name = optarg;
 		return 0;
+	case OPTION_SELECTOR:
+		o->selectors = optarg;
+		return 0;
+	case OPTION_LIST:
+		return add_list(o, error);
 	default:
 		return 1;
 	}

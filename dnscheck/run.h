@@ -17,6 +17,7 @@
 
 struct prober;
 struct files;
+struct domains;
 
 enum run_mode {
 	RUN_NODE = 0, /* this node, and the sender domains */
@@ -27,7 +28,7 @@ enum run_mode {
 	RUN_SPF,      /* spf IP SENDER HELO */
 };
 
-enum { RUN_IPS_MAX = 32 };
+enum { RUN_IPS_MAX = 32, RUN_LISTS_MAX = 32 };
 
 struct run_options {
 	enum run_mode mode;
@@ -45,6 +46,10 @@ struct run_options {
 	const char *whoami;		      /* --whoami NAME@SERVER */
 	const char *echo;		      /* --echo HOST[:PORT] */
 	const char *signed_name, *bogus_name; /* --signed, --bogus */
+	const char *selectors;		  /* --selector; NULL: none are known */
+	const char *lists[RUN_LISTS_MAX]; /* --list; without: the
+					   * configuration's */
+	size_t nlists;
 	bool is_elsewhere;   /* --node: another machine's settings */
 	bool is_fast;	     /* the guard's subset: no port 25, no relays */
 	uint32_t timeout_ms; /* all of it; default 15 s */
@@ -71,7 +76,8 @@ struct run {
 	const struct run_options *options;
 	struct ask *ask;
 	struct prober *prober;
-	struct files *files; /* what was looked at before the sandbox */
+	struct files *files;	 /* what was looked at before the sandbox */
+	struct domains *domains; /* of senders */
 	struct findings findings;
 	struct deadline deadline;
 	/* Complete, and not changed any more, when the first check starts. */

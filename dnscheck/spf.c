@@ -450,5 +450,5 @@ void spf_add_address(struct span record, struct span ip, struct buf *out)
 	if (record.n > 6)
 		buf_put_raw(out, span_from(record, 6));
 	else
-		buf_puts(out, " -all");
+		buf_puts(out, " ~all");
 }

@@ -72,7 +72,8 @@ void spf_report_clear(struct spf_report *report);
 bool spf_is_record(struct span text);
 
 /* record, with the address (4 or 16 bytes) added where it takes effect: before
- * the first term that could end the evaluation otherwise. record "": a new one.
+ * the first term that could end the evaluation otherwise. record "": a new
+ * one, that ends in "~all".
  */
 void spf_add_address(struct span record, struct span ip, struct buf *out);
 

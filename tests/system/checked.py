@@ -83,6 +83,11 @@ class Served:
         # what unbound would answer itself: networks for documentation
         extra = "".join(f'  local-zone: "{z}" nodefault\n'
                         for z in zones if z.endswith(".arpa"))
+        # what stands above the zones is empty, and not asked for elsewhere
+        tops = {z.split(".")[-1] for z in zones} - set(zones) - {"arpa"}
+        extra += "".join(f'  local-zone: "{t}." static\n' for t in tops)
+        extra += "".join(f'  local-zone: "{z}." transparent\n'
+                         for z in zones if z.split(".")[-1] in tops)
         self.nsd = dns.Nsd(folder, zones, signer, signed)
         try:
             if anchors is None:

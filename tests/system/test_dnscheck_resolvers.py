@@ -39,6 +39,9 @@ def zones():
     for i, line in enumerate(("default", "bulk"), 1):
         found.add(f"{line}.{D}. A 192.0.2.{i}")
         found.add(f"{i}.{R4}. PTR {line}.{D}.")
+    found.add(f"default.{D}. MX 10 default.{D}.")
+    found.add(f'default.{D}. TXT "v=spf1 ip4:192.0.2.0/30 -all"')
+    found.add(f'_dmarc.{D}. TXT "v=DMARC1; p=reject"')
     return found.text()
 
 
@@ -127,6 +130,8 @@ def right(query, by_tcp):
         return [reply(query, [(PTR, name(f"{line}.{D}"))])]
     if kind == 1:
         return [reply(query, [(1, bytes([192, 0, 2, 1 + (line == "bulk")]))])]
+    if kind == TXT:
+        return [reply(query, [(TXT, b"\x0bv=spf1 +all")])]
     return [reply(query)]
 
 

@@ -459,7 +459,7 @@ static void test_add_address(void **state)
 			   "\0\0\1",
 		16 },
 	    &b);
-	assert_string_equal(buf_text(&b), "v=spf1 ip6:2001:db8::1 -all");
+	assert_string_equal(buf_text(&b), "v=spf1 ip6:2001:db8::1 ~all");
 	buf_clear(&b);
 }
 
