@@ -95,9 +95,9 @@ static bool is_off(struct tool *tool)
 /* The line group that took it, or that the rules would give it to. */
 static struct span group_of(const struct conf *conf, const struct item *item)
 {
-	struct route_query q = { .domain = item->domain,
-		.sender = item->sender,
-		.uid = item->uid };
+	struct route_query q = {
+		.domain = item->domain, .sender = item->sender, .uid = item->uid
+	};
 	struct span group = item->line;
 	struct outcome why;
 	struct route route;

@@ -174,8 +174,7 @@ static void open_all(struct child *child, struct sandbox *sandbox)
 	runner->secrets = secrets_new();
 	runner->tlsrpt = tlsrpt_new(runner);
 	if (!runner->schedule || !runner->hosts || !runner->secrets ||
-	    !runner->tlsrpt ||
-	    add_groups(runner) < 0)
+	    !runner->tlsrpt || add_groups(runner) < 0)
 		fatal(EXIT_TRY_LATER, "no memory for the lines");
 	schedule_set_usable(runner->schedule, false);
 	intake_init(&runner->intake, RUNNER_WINDOW);

@@ -20,8 +20,8 @@ static void send_data(struct runner *runner, uint64_t id, struct span text)
 	}
 }
 
-void report_submit(struct runner *runner, uint64_t id, struct envelope *e,
-    struct span text)
+void report_submit(
+    struct runner *runner, uint64_t id, struct envelope *e, struct span text)
 {
 	char date[DATE_TEXT_BYTES];
 	struct buf head;

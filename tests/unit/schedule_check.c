@@ -38,9 +38,9 @@ static void check_flow(const struct found *found, const struct flow *flow)
 	}
 	/* what could go is not forgotten */
 	if (flow->turns.count > 0 && !TAILQ_EMPTY(&flow->room))
-		assert_true(flow->listed == FLOW_GIVING ||
-			    (flow->listed == FLOW_PARKED &&
-				flow->need == NEED_GIVE));
+		assert_true(
+		    flow->listed == FLOW_GIVING ||
+		    (flow->listed == FLOW_PARKED && flow->need == NEED_GIVE));
 	else if (d->nsessions < destination_limit(d) && d->hosts == HOSTS_KNOWN)
 		assert_int_not_equal(flow->listed, FLOW_NOWHERE);
 	else if (d->nsessions == 0)
