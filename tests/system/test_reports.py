@@ -306,7 +306,7 @@ def test_delay_then_end(w):
     assert first.original.get_content_type() == "text/rfc822-headers"
     b = last.block("a@later.example")
     assert b["Action"] == "failed" and b["Status"] == "4.4.7", b.items()
-    assert b["Diagnostic-Code"] == "smtp; 451 4.7.1 greylisted, later"
+    assert b["Diagnostic-Code"] == "smtp; 451 4.7.1 come back later"
     assert last.original.get_content_type() == "message/rfc822"
     r, = w.home.wait("quiet@sender.example")
     assert r.block("q@later.example")["Action"] == "failed"
@@ -386,7 +386,7 @@ REFUSALS = {"b": "550 5.1.1 no such user", "c": "551 5.2.1 closed",
 SCRIPTS = {
     HOME: {}, BAD: {"RCPT": REFUSALS}, BAD2: {"MAIL": "550 5.7.1 not from you"},
     DSN: {"offers": (*OFFERS, "DSN")},
-    LATER: {"RCPT": "451 4.7.1 greylisted, later"},
+    LATER: {"RCPT": "451 4.7.1 come back later"},
     GRAVE: {"RCPT": "550 5.7.1 nobody home"}, GOOD: {},
     WILD: {"RCPT": WILD_REPLIES},
 }
