@@ -11,11 +11,15 @@
 #define IPV4 "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}"
 #define IPV6 "[0-9a-f]{0,4}:[0-9a-f:]*:[0-9a-f]{1,4}"
 #define IP "(" IPV4 "|" IPV6 ")"
+/* A refusal, but not of an address (5.1.1): that one may stand in the text. */
+#define NOT_ADDRESS \
+	"^[45][0-9][0-9]( [45]\\.[02-9][0-9]*\\.[0-9]+.*| [^45].*| ?)"
 /* Who says that an address of ours is listed. */
-#define LISTS                                                             \
-	"(spamhaus|spamcop|barracuda|abuseat|sorbs|uceprotect|mailspike|" \
-	"invaluement|psbl|surriel|cloudmark|proofpoint|senderscore|"      \
-	"trendmicro|dnsbl|rbl|dnswl|(block|black|deny) ?list|reputation|" \
+#define LISTS                                                                \
+	"(spamhaus|spamcop|barracuda|abuseat|\\Wsorbs|uceprotect|mailspike|" \
+	"invaluement|\\Wpsbl|surriel|cloudmark|proofpoint|senderscore|"      \
+	"trendmicro|dnsbl|\\W(dns)?rbl|dnswl|(block|black|deny) "            \
+	"?list|reputation|"                                                  \
 	"blocked (using|by)|is_blocked|banned sending)"
 
 enum { MINUTE = 60, HOUR = 3600 };
@@ -54,14 +58,13 @@ const struct reply_builtin reply_builtins[] = {
 	    "its owner has to set it",
 	    .is_ours = true },
 	{ "ipv6-policy",
-	    "^[45][0-9][0-9] .*ipv6.*(guideline|policy|reject|refus|block|"
-	    "denied|not (allowed|accepted))",
+	    NOT_ADDRESS "ipv6.*(guideline|policy|reject|refus|block|"
+			"denied|not (allowed|accepted))",
 	    REPLY_SUSPEND, HOUR,
 	    "the server asks more of IPv6 addresses than of others: a reverse "
 	    "name, SPF or DKIM",
 	    .is_ours = true },
-	{ "blocklist",
-	    "^[45][0-9][0-9] .*(" LISTS ".*" IP "|" IP ".*" LISTS ")",
+	{ "blocklist", NOT_ADDRESS "(" LISTS ".*" IP "|" IP ".*" LISTS ")",
 	    REPLY_SUSPEND, HOUR,
 	    "our address is on a block list: another host of theirs asks the "
 	    "same list, and the message is not at fault",

@@ -248,6 +248,14 @@ static void providers_replies_are_known(void **state)
 		{ "blocklist",
 		    "550 http://www.barracudanetworks.com/reputation/?pr=1&"
 		    "ip=192.0.2.1" },
+		{ "blocklist", "554 RBL: 192.0.2.1 is listed" },
+		{ "blocklist", "554 192.0.2.1 is on our blacklist" },
+		{ "blocklist", "550 45.0.2.1 is listed by Spamhaus" },
+		{ "blocklist", "550 Spamhaus lists 45.0.2.1" },
+		{ "ipv6-policy",
+		    "550 5.7.1 [2001:db8::25] Our system has detected that "
+		    "this message does not meet IPv6 sending guidelines" },
+		{ "ipv6-policy", "550 IPv6 mail is not accepted here" },
 		{ "mailbox-full-for-good", "552 5.2.2 Mailbox full" },
 		{ "mailbox-full-for-good",
 		    "552 Requested mail action aborted: exceeded storage "
@@ -270,6 +278,10 @@ static void providers_replies_are_known(void **state)
 		{ "", "421 4.4.2 timeout" },
 		{ "", "550 5.7.1 URL in the message is listed by SURBL" },
 		{ "", "550 5.1.1 <greylist@example.org> unknown" },
+		{ "", "550 5.1.1 <rbl@example.org> [192.0.2.1] unknown" },
+		{ "", "550 5.1.1 <ipv6@example.org>: Recipient address "
+		      "rejected: User unknown" },
+		{ "", "550 joe@marbles.example is not here, says 192.0.2.1" },
 		{ "", "250 2.0.0 greylist" },
 	};
 
