@@ -264,6 +264,43 @@ def in_a_space():
     subprocess.run([*command, sys.executable, __file__, "chosen"], check=True)
 
 
+def node(folder):
+    """Secrets that others may read, that are not there; the spool; a bare
+    host name. Each remedy is done as it says."""
+    secret = folder / "isp"
+    with Served(folder / "node", {D: f"mail.{D}. IN A 192.0.2.1\n"}) as served:
+        conf = write(folder, served.port, f'''mode = "relay"
+relay "default" {{ servers = {{ "smtp://relay.{D}" }} user = "me"
+  password-file = "{secret}" }}
+''')
+
+        def secret_found():
+            found = Found(conf, "--fast")
+            assert "address-relayed" in [f["code"] for f in found.all], found
+            f, = [f for f in found.all
+                  if f["code"].startswith("node-secret-")]
+            assert f["subject"] == str(secret), f
+            return f
+
+        f = secret_found()
+        assert f["code"] == "node-secret-missing" and str(conf) in \
+            f["remedy"], f
+        secret.write_text("hidden")
+        secret.chmod(0o644)
+        f = secret_found()
+        assert f["code"] == "node-secret-mode", f
+        shell(f["remedy"].split(";")[0])
+        assert secret_found()["code"] == "node-secret-ok"
+        text = conf.read_text()
+        conf.write_text(text.replace(f'"{folder}"', '"/no/such"'))
+        assert Found(conf, "--fast").code("node-spool-unknown")["remedy"]
+        # nothing said: the machine's own name is the local name
+        conf.write_text(text.replace(f'localname = "mail.{D}"\n', ""))
+        found = [f["code"] for f in Found(conf, "--fast").all]
+        assert {"node-name-bare", "node-name-ok"} & set(found), found
+    print("node: secrets, spool, name")
+
+
 def main():
     dns.need()
     if sys.argv[1:] == ["chosen"]:
@@ -275,6 +312,7 @@ def main():
             (folder / name).mkdir()
             every_fault(folder / name, is_v6)
         settings(folder)
+        node(folder)
 
 
 if __name__ == "__main__":
