@@ -9,45 +9,22 @@
  * no more of them apart: their host and addresses are left out, then their
  * policy.
  */
-#include "queue/tlscount.h"
+#include "queue/tlscount_parts.h"
 
 #include <endian.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 1, KEY_MAX = 511, ROW_BYTES = 8192 };
+enum { ROW_BYTES = 8192 };
 #define MAP_BYTES ((size_t)256 << 20)
-
-struct tlscount {
-	MDB_env *env;
-	MDB_dbi dbi;
-	uint32_t newest; /* day; what is older than its days is gone */
-	struct buf row;
-};
 
 /* One write. */
 struct writing {
 	struct tlscount *t;
 	MDB_txn *txn;
 	int error; /* of LMDB; sticky */
-};
-
-struct key {
-	unsigned char bytes[KEY_MAX];
-	size_t n;
-};
-
-struct day_sums {
-	uint32_t domains, rows;
-	uint64_t missed;
-};
-
-struct domain_row {
-	struct tls_domain d;
-	uint32_t rows;
 };
 
 /* --- open ----------------------------------------------------------------- */
@@ -135,7 +112,7 @@ void tlscount_close(struct tlscount *t)
 
 /* --- keys ----------------------------------------------------------------- */
 
-static void key_add(struct key *k, const void *data, size_t n)
+void tlskey_add(struct tlskey *k, const void *data, size_t n)
 {
 	if (n == 0 || n > sizeof(k->bytes) - k->n)
 		return;
@@ -143,14 +120,14 @@ static void key_add(struct key *k, const void *data, size_t n)
 	k->n += n;
 }
 
-static struct key key_of(uint32_t day, char kind, struct span domain)
+struct tlskey tlskey_of(uint32_t day, char kind, struct span domain)
 {
 	uint32_t be = htobe32(day);
-	struct key k = { .n = 0 };
+	struct tlskey k = { .n = 0 };
 
-	key_add(&k, &be, sizeof(be));
-	key_add(&k, &kind, 1);
-	key_add(&k, domain.p, domain.n);
+	tlskey_add(&k, &be, sizeof(be));
+	tlskey_add(&k, &kind, 1);
+	tlskey_add(&k, domain.p, domain.n);
 	return k;
 }
 
@@ -161,10 +138,10 @@ static uint64_t hash_add(uint64_t hash, struct span s)
 	return (hash ^ 0xff) * 0x100000001b3U;
 }
 
-static struct key row_key(const struct tls_count *c)
+static struct tlskey row_key(const struct tls_count *c)
 {
 	const char kinds[2] = { (char)c->policy, (char)c->result };
-	struct key k = key_of(c->day, 'r', c->domain);
+	struct tlskey k = tlskey_of(c->day, 'r', c->domain);
 	uint64_t hash =
 	    hash_add(0xcbf29ce484222325U, (struct span){ kinds, 2 });
 
@@ -173,41 +150,36 @@ static struct key row_key(const struct tls_count *c)
 	hash = hash_add(hash, c->host);
 	hash = hash_add(hash, c->address);
 	hash = htobe64(hash_add(hash, c->source));
-	key_add(&k, "", 1);
-	key_add(&k, &hash, sizeof(hash));
+	tlskey_add(&k, "", 1);
+	tlskey_add(&k, &hash, sizeof(hash));
 	return k;
 }
 
-static MDB_val val_of(struct key *k)
+MDB_val tlskey_val(struct tlskey *k)
 {
 	return (MDB_val){ k->n, k->bytes };
-}
-
-static struct span span_of_val(MDB_val v)
-{
-	return (struct span){ v.mv_data, v.mv_size };
 }
 
 /* --- rows ----------------------------------------------------------------- */
 
 static bool fetch(
-    MDB_txn *txn, MDB_dbi dbi, struct key *k, struct reader *r, int *error)
+    MDB_txn *txn, MDB_dbi dbi, struct tlskey *k, struct reader *r, int *error)
 {
-	MDB_val key = val_of(k), value;
+	MDB_val key = tlskey_val(k), value;
 	int status = mdb_get(txn, dbi, &key, &value);
 
 	if (status && status != MDB_NOTFOUND)
 		*error = status;
 	if (status)
 		return false;
-	*r = reader_of(span_of_val(value));
-	return get_u8(r) == VERSION;
+	*r = reader_of(span_of_value(value));
+	return get_u8(r) == TLSCOUNT_VERSION;
 }
 
-static void store(struct writing *ch, struct key *k)
+static void store(struct writing *ch, struct tlskey *k)
 {
 	struct buf *row = &ch->t->row;
-	MDB_val key = val_of(k), value = { row->len, row->data };
+	MDB_val key = tlskey_val(k), value = { row->len, row->data };
 
 	if (!ch->error && row->overflow)
 		ch->error = MDB_BAD_VALSIZE;
@@ -218,13 +190,13 @@ static void store(struct writing *ch, struct key *k)
 static void begin_row(struct writing *ch)
 {
 	buf_reset(&ch->t->row);
-	put_u8(&ch->t->row, VERSION);
+	put_u8(&ch->t->row, TLSCOUNT_VERSION);
 }
 
-static struct day_sums get_sums(
+struct day_sums tlscount_sums(
     MDB_txn *txn, MDB_dbi dbi, uint32_t day, int *error)
 {
-	struct key k = key_of(day, 'n', (struct span){ NULL, 0 });
+	struct tlskey k = tlskey_of(day, 'n', (struct span){ NULL, 0 });
 	struct day_sums sums = { 0 };
 	struct reader r;
 
@@ -239,7 +211,7 @@ static struct day_sums get_sums(
 static void put_sums(
     struct writing *ch, uint32_t day, const struct day_sums *sums)
 {
-	struct key k = key_of(day, 'n', (struct span){ NULL, 0 });
+	struct tlskey k = tlskey_of(day, 'n', (struct span){ NULL, 0 });
 
 	begin_row(ch);
 	put_u32(&ch->t->row, sums->domains);
@@ -248,7 +220,7 @@ static void put_sums(
 	store(ch, &k);
 }
 
-static void get_domain_row(struct reader *r, struct domain_row *row)
+void tlscount_domain(struct reader *r, struct domain_row *row)
 {
 	row->d.successful = get_u64(r);
 	row->d.failed = get_u64(r);
@@ -261,7 +233,7 @@ static void get_domain_row(struct reader *r, struct domain_row *row)
 
 static void put_domain_row(struct writing *ch, const struct domain_row *row)
 {
-	struct key k = key_of(row->d.day, 'd', row->d.domain);
+	struct tlskey k = tlskey_of(row->d.day, 'd', row->d.domain);
 	struct buf *b = &ch->t->row;
 
 	begin_row(ch);
@@ -278,13 +250,13 @@ static void put_domain_row(struct writing *ch, const struct domain_row *row)
 static bool find_domain(struct writing *ch, uint32_t day, struct span domain,
     struct domain_row *row)
 {
-	struct key k = key_of(day, 'd', domain);
+	struct tlskey k = tlskey_of(day, 'd', domain);
 	struct reader r;
 
 	*row = (struct domain_row){ .d = { .day = day, .domain = domain } };
 	if (!fetch(ch->txn, ch->t->dbi, &k, &r, &ch->error))
 		return false;
-	get_domain_row(&r, row);
+	tlscount_domain(&r, row);
 	return true;
 }
 
@@ -294,7 +266,7 @@ static bool find_domain(struct writing *ch, uint32_t day, struct span domain,
 static bool find_sessions(
     struct writing *ch, const struct tls_count *c, uint64_t *sessions)
 {
-	struct key k = row_key(c);
+	struct tlskey k = row_key(c);
 	struct tls_count there;
 	struct reader r;
 
@@ -321,7 +293,7 @@ static void add_row(struct writing *ch, const struct tls_count *count,
 	struct tls_count c = *count;
 	uint64_t sessions;
 	bool is_there = find_sessions(ch, &c, &sessions);
-	struct key k;
+	struct tlskey k;
 
 	if (!is_there &&
 	    (row->rows >= TLS_ROWS_A_DOMAIN || sums->rows >= TLSCOUNT_ROWS)) {
@@ -343,7 +315,7 @@ static void add_row(struct writing *ch, const struct tls_count *count,
 static void add(struct writing *ch, const struct tls_count *c)
 {
 	struct day_sums sums =
-	    get_sums(ch->txn, ch->t->dbi, c->day, &ch->error);
+	    tlscount_sums(ch->txn, ch->t->dbi, c->day, &ch->error);
 	struct domain_row row;
 
 	if (!find_domain(ch, c->day, c->domain, &row)) {
@@ -443,89 +415,4 @@ int tlscount_mark(
 		put_domain_row(&ch, &row);
 	}
 	return finish(&ch, why);
-}
-
-/* --- reading -------------------------------------------------------------- */
-
-static bool has_prefix(MDB_val key, const struct key *prefix)
-{
-	return key.mv_size >= prefix->n &&
-	       memcmp(key.mv_data, prefix->bytes, prefix->n) == 0;
-}
-
-/* The row of the domain asked for, its name borrowed from the database. */
-static bool seek_domain(
-    MDB_cursor *cursor, const struct tls_read *q, struct domain_row *row)
-{
-	struct key all = key_of(q->day, 'd', (struct span){ NULL, 0 });
-	struct key at = key_of(q->day, 'd', q->domain);
-	MDB_val key, value;
-	struct reader r;
-
-	*row = (struct domain_row){ .d = { .day = q->day } };
-	if (q->is_next && q->domain.n > 0)
-		key_add(&at, "", 1); /* no name has it */
-	key = val_of(&at);
-	if (mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE) != 0 ||
-	    !has_prefix(key, q->is_next ? &all : &at) ||
-	    (!q->is_next && key.mv_size != at.n))
-		return false;
-	r = reader_of(span_of_val(value));
-	if (get_u8(&r) != VERSION)
-		return false;
-	get_domain_row(&r, row);
-	row->d.domain = span_from(span_of_val(key), all.n);
-	return true;
-}
-
-static void each_row(MDB_cursor *cursor, const struct tls_domain *d,
-    void (*on_row)(const struct tls_count *c, void *arg), void *arg)
-{
-	struct key prefix = key_of(d->day, 'r', d->domain);
-	MDB_val key, value;
-	int status;
-
-	key_add(&prefix, "", 1);
-	key = val_of(&prefix);
-	status = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	for (; status == 0 && has_prefix(key, &prefix);
-	     status = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-		struct reader r = reader_of(span_of_val(value));
-		uint8_t version = get_u8(&r);
-		struct tls_count c;
-
-		tls_count_get(&r, &c);
-		if (version == VERSION && reader_is_done(&r))
-			on_row(&c, arg);
-	}
-}
-
-int tlscount_read(struct tlscount *t, const struct tls_read *q,
-    void (*on_domain)(const struct tls_domain *d, void *arg),
-    void (*on_row)(const struct tls_count *c, void *arg), void *arg,
-    const char **why)
-{
-	struct domain_row row;
-	MDB_cursor *cursor;
-	MDB_txn *txn;
-	bool is_there;
-	int error = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
-
-	if (!error) {
-		error = mdb_cursor_open(txn, t->dbi, &cursor);
-		if (error)
-			mdb_txn_abort(txn);
-	}
-	if (error) {
-		*why = mdb_strerror(error);
-		return -1;
-	}
-	is_there = seek_domain(cursor, q, &row);
-	row.d.missed = get_sums(txn, t->dbi, q->day, &error).missed;
-	on_domain(&row.d, arg);
-	if (is_there && q->wants_rows)
-		each_row(cursor, &row.d, on_row, arg);
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	return 0;
 }
