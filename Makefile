@@ -126,7 +126,10 @@ BENCH_TOOLS = $(B)/bench/smtp_load $(B)/bench/smtp_sink $(B)/bench/spool_bench
 $(B)/bench/%: tests/bench/%.c $(patsubst %,$(B)/common/%.o,buf span loop deadline)
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(BENCH_LIBS)
+
+$(B)/bench/smtp_sink: tests/bench/sink_tls.c
+$(B)/bench/smtp_sink: BENCH_LIBS = -lssl -lcrypto
 
 $(B)/bench/spool_bench: tests/bench/spool_bench.c $(B)/queue.a $(B)/common.a
 	@mkdir -p $(@D)

@@ -22,6 +22,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 import postfix  # noqa: E402
+from certificates import Authority  # noqa: E402
 from outpost import free_port, tree  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -145,8 +146,12 @@ class OutpostPeer:
         self.port = free_port()
         self.process = None
 
-    def start(self, sink_port, held=False, lines=20):
+    def start(self, sink_port, held=False, lines=20, tls=None, ca=None,
+              per_connection=100):
+        """tls: "may" or "verify", by the CA in the file ca."""
         self.conf = self.folder / "outpost.conf"
+        tls = f'tls = "{tls}"' if tls else ""
+        ca = f'tls {{ ca-file = "{ca}" }}' if ca else ""
         self.conf.write_text(f'''
 localname = "bench.outpost.example"
 spool = "spool"
@@ -155,8 +160,12 @@ log-to = "log"
 mode = "relay"
 outbound = {"off" if held else "on"}
 listen "127.0.0.1:{self.port}" {{ }}
-relay "default" {{ servers = {{ "smtp://127.0.0.1:{sink_port}" }} }}
-line "default" {{ count = {lines} }}
+relay "default" {{ servers = {{ "smtp://127.0.0.1:{sink_port}" }} {tls} }}
+line "default" {{
+  count = {lines}
+  messages-per-connection = {per_connection}
+}}
+{ca}
 limits {{ destination-connections = {lines} }}
 ''')
         self.process = subprocess.Popen(
@@ -226,7 +235,18 @@ class PostfixPeer:
         self.port = free_port()
         self.server = None
 
-    def start(self, sink_port, held=False, lines=20):
+    def start(self, sink_port, held=False, lines=20, tls=None, ca=None,
+              per_connection=100):
+        more = {
+            "smtp_tls_security_level": {"may": "may", "verify": "verify"}[tls],
+            "smtp_tls_verify_cert_match": "nexthop",
+            "smtp_tls_CAfile": ca,
+            "smtp_tls_session_cache_database":
+                "btree:${data_directory}/smtp_scache",
+        } if tls else {}
+        if tls and per_connection > 1:
+            more |= {"smtp_tls_connection_reuse": "yes",
+                     "smtp_connection_cache_destinations": "static:all"}
         self.server = postfix.Postfix(self.folder, self.unpacked, self.port, {
             "relayhost": f"[127.0.0.1]:{sink_port}",
             "defer_transports": "smtp" if held else "",
@@ -234,6 +254,7 @@ class PostfixPeer:
             "smtp_destination_concurrency_limit": lines,
             "default_destination_concurrency_limit": lines,
             "initial_destination_concurrency": lines,
+            **more,
         })
         self.server.start()
 
@@ -402,6 +423,63 @@ class Bench:
         """The same, without CHUNKING."""
         return self.drain("--delay", "50", "--no-chunking")
 
+    def drain_tls(self, level, per_connection, *sink_options, count):
+        """Messages a second out of a full queue by TLS."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.options.folder))
+        folder.chmod(0o755)
+        ca = Authority(folder)
+        pem = ca.issue("localhost", ip="127.0.0.1")
+        sink = Sink(self.options.tools, "--tls", str(pem), *sink_options)
+        peer = self.peer(sink.port, held=True, tls=level, ca=ca.file,
+                         per_connection=per_connection)
+        try:
+            load(self.options, peer.port, count)
+            cpu = cpu_seconds(peer.root())
+            peer.release()
+            took = wait_for(count, sink, 120)
+            cpu = cpu_seconds(peer.root()) - cpu
+            lines = peer.line_pids()
+            busy = private_kib(lines) / len(lines) if lines else 0
+            counts = sink.stop()
+            if counts["tls"] != counts["connections"]:
+                raise RuntimeError(f"not all of it by TLS: {counts}")
+            return count / took, cpu * 1000 / count, busy, counts
+        finally:
+            peer.stop()
+            if sink.process.poll() is None:
+                sink.stop()
+
+    def tls(self):
+        """A full queue to one host by TLS: connections used again, sessions
+        resumed, neither; a verified certificate against any."""
+        is_ours = self.peer_class is OutpostPeer
+        n = (20000 if is_ours else 3000) // self.scale
+        few = (4000 if is_ours else 2000) // self.scale
+        result = {}
+        for name, per, count, options in (
+                ("reuse", 100, n, ()), ("resumption", 1, few, ()),
+                ("neither", 1, few, ("--no-resume",))):
+            rate, cpu, _, counts = self.drain_tls("may", per, *options,
+                                                  count=count)
+            result[f"{name} messages/s"] = rate
+            result[f"{name} CPU s/1000"] = cpu
+            result[f"{name} connections"] = counts["connections"]
+            result[f"{name} resumed"] = counts["resumed"]
+        # In turn, so that what else the machine does falls on both.
+        rates = {"may": [], "verify": []}
+        spent = {"may": [], "verify": []}
+        for _ in range(1 if self.scale > 1 else 3):
+            for level in rates:
+                rate, cpu, busy, _ = self.drain_tls(level, 100, count=n)
+                rates[level].append(rate)
+                spent[level].append(cpu)
+                result[f"{level} KiB a line, busy"] = busy
+        for level in rates:
+            result[f"{level} messages/s"] = max(rates[level])
+            result[f"{level} CPU s/1000"] = min(spent[level])
+        result["verified / any"] = max(rates["verify"]) / max(rates["may"])
+        return result
+
     def domains(self):
         """1000 recipient domains, through a relay."""
         n = 5000 // self.scale
@@ -496,7 +574,7 @@ class Bench:
 
 
 MEASURES = ["accept", "relay", "drain_fast", "drain_50ms",
-            "drain_50ms_no_chunking", "domains", "latency", "sendmail",
+            "drain_50ms_no_chunking", "tls", "domains", "latency", "sendmail",
             "backlog"]
 
 

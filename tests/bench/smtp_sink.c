@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/deadline.h"
 #include "common/loop.h"
+#include "tests/bench/sink_tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +24,9 @@ enum { READ_BYTES = 65536, BATCHES = 64, REJECTS = 16, LINE_LIMIT = 65536 };
 enum { MESSAGE_LIMIT = 256 << 20, REPLIES_LIMIT = 1 << 20 };
 
 struct options {
-	const char *address, *store;
+	const char *address, *store, *tls;
 	unsigned port, delay_ms, close_after;
-	bool has_chunking, has_pipelining;
+	bool has_chunking, has_pipelining, may_resume;
 	double drop;
 	struct {
 		const char *text, *reply;
@@ -36,12 +37,14 @@ struct options {
 struct counts {
 	uint64_t connections, open, messages, recipients, refused, bytes;
 	uint64_t reads, writes, round_trips, commands, dropped, early;
+	uint64_t tls, resumed;
 };
 
 struct sink {
 	struct loop *loop;
 	struct options options;
 	struct counts counts;
+	SSL_CTX *tls;
 	int listener;
 	char input[READ_BYTES];
 };
@@ -56,6 +59,8 @@ struct batch {
 struct peer {
 	struct sink *sink;
 	int fd;
+	SSL *ssl;
+	bool wants_tls, is_counted; /* STARTTLS was answered; its handshake */
 	enum state state;
 	bool has_mail, is_last_chunk, is_data_start, is_quitting;
 	unsigned nrcpts, nmessages;
@@ -73,6 +78,9 @@ static void peer_free(struct peer *p)
 {
 	loop_timer_cancel(p->sink->loop, &p->timer);
 	loop_remove(p->sink->loop, p->fd);
+	if (p->ssl && p->is_quitting)
+		SSL_shutdown(p->ssl);
+	SSL_free(p->ssl);
 	close(p->fd);
 	p->sink->counts.open--;
 	buf_clear(&p->in);
@@ -191,6 +199,8 @@ static void on_ehlo(struct peer *p)
 		buf_puts(&p->out, "250-PIPELINING\r\n");
 	if (o->has_chunking)
 		buf_puts(&p->out, "250-CHUNKING\r\n");
+	if (p->sink->tls && !p->ssl)
+		buf_puts(&p->out, "250-STARTTLS\r\n");
 	buf_puts(&p->out, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
 			  "250-ENHANCEDSTATUSCODES\r\n250 SIZE 268435456\r\n");
 }
@@ -288,6 +298,10 @@ static void command(struct peer *p, struct span line)
 	else if (span_has_prefix_nocase(line, "QUIT")) {
 		buf_puts(&p->out, "221 2.0.0 bye\r\n");
 		p->is_quitting = true;
+	} else if (p->sink->tls && !p->ssl &&
+		   span_has_prefix_nocase(line, "STARTTLS")) {
+		buf_puts(&p->out, "220 2.0.0 go on\r\n");
+		p->wants_tls = true;
 	} else if (span_has_prefix_nocase(line, "RSET") ||
 		   span_has_prefix_nocase(line, "NOOP")) {
 		if (line.p[0] == 'R' || line.p[0] == 'r')
@@ -378,7 +392,8 @@ static size_t take(struct peer *p, struct span in)
 static int write_ready(struct peer *p)
 {
 	while (p->ready > 0) {
-		ssize_t n = send(p->fd, p->out.data, p->ready, MSG_NOSIGNAL);
+		ssize_t n =
+		    sink_tls_write(p->ssl, p->fd, p->out.data, p->ready);
 
 		if (n < 0 && errno == EAGAIN)
 			return loop_change(
@@ -394,6 +409,11 @@ static int write_ready(struct peer *p)
 	if (p->is_quitting && p->out.len == 0) {
 		peer_free(p);
 		return -1;
+	}
+	if (p->wants_tls && p->out.len == 0) {
+		p->wants_tls = false;
+		buf_reset(&p->in); /* what came before is not to be believed */
+		p->ssl = sink_tls_accept(p->sink->tls, p->fd);
 	}
 	return 0;
 }
@@ -473,10 +493,39 @@ static int on_input(struct peer *p, struct span in)
 	return answer(p, p->out.len - before);
 }
 
+static void count_tls(struct peer *p)
+{
+	if (!p->ssl || p->is_counted || !SSL_is_init_finished(p->ssl))
+		return;
+	p->is_counted = true;
+	p->sink->counts.tls++;
+	p->sink->counts.resumed += SSL_session_reused(p->ssl) == 1;
+}
+
+/* Once, or as long as TLS holds octets that epoll does not see. */
+static void read_ready(struct peer *p)
+{
+	SSL *ssl = p->ssl;
+	ssize_t n;
+
+	do {
+		n = sink_tls_read(p->ssl, p->fd, p->sink->input, READ_BYTES);
+		count_tls(p);
+		if (n > 0 && p->is_quitting)
+			return; /* what follows QUIT */
+		if (n > 0 &&
+		    on_input(p, (struct span){ p->sink->input, (size_t)n }) < 0)
+			return; /* p is gone */
+		if (n == 0 || (n < 0 && errno != EAGAIN)) {
+			peer_free(p);
+			return;
+		}
+	} while (n > 0 && ssl && SSL_has_pending(ssl));
+}
+
 static void on_ready(int fd, uint32_t events, void *arg)
 {
 	struct peer *p = arg;
-	ssize_t n;
 
 	if (events & EPOLLOUT) {
 		loop_change(p->sink->loop, fd, EPOLLIN);
@@ -485,13 +534,7 @@ static void on_ready(int fd, uint32_t events, void *arg)
 	}
 	if (!(events & ~(uint32_t)EPOLLOUT))
 		return;
-	n = recv(fd, p->sink->input, READ_BYTES, 0);
-	if (n > 0 && p->is_quitting)
-		return; /* what follows QUIT */
-	if (n > 0)
-		on_input(p, (struct span){ p->sink->input, (size_t)n });
-	else if (n == 0 || errno != EAGAIN)
-		peer_free(p);
+	read_ready(p);
 }
 
 /* --- start and end
@@ -545,6 +588,8 @@ static void print_counts(void *arg)
 		{ "commands", c->commands },
 		{ "dropped", c->dropped },
 		{ "early", c->early },
+		{ "tls", c->tls },
+		{ "resumed", c->resumed },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -568,11 +613,14 @@ static void usage(int status)
 	    "usage: smtp_sink [--address IP] [--port N] [--delay MS]\n"
 	    "    [--no-chunking] [--no-pipelining] [--store DIR] [--drop P]\n"
 	    "    [--seed N] [--close-after MESSAGES] [--reject TEXT=REPLY]...\n"
+	    "    [--tls PEM [--no-resume]]\n"
 	    "Port 0 (default) takes a free one. Prints \"ready PORT\", and\n"
 	    "counts as JSON on SIGUSR1 and at the end. --delay: what a read\n"
 	    "brings is answered MS later. --drop: probability that a batch\n"
 	    "of answers is lost with its connection. --reject: RCPT lines\n"
 	    "with TEXT in them get REPLY (\"450 4.2.0 later\").\n"
+	    "--tls: STARTTLS with the certificate and key in PEM;\n"
+	    "--no-resume: every handshake is a full one.\n"
 	    "Counts: round_trips = batches of answers; early = reads in\n"
 	    "command state while an answer was still owed.\n");
 	exit(status);
@@ -600,6 +648,8 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, 'S' },
 	{ "close-after", required_argument, NULL, 'c' },
 	{ "reject", required_argument, NULL, 'r' },
+	{ "tls", required_argument, NULL, 't' },
+	{ "no-resume", no_argument, NULL, 'R' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -610,7 +660,8 @@ static void read_options(int argc, char **argv, struct options *o)
 
 	*o = (struct options){ .address = "127.0.0.1",
 		.has_chunking = true,
-		.has_pipelining = true };
+		.has_pipelining = true,
+		.may_resume = true };
 	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
 		switch (c) {
 		case 'a':
@@ -642,6 +693,12 @@ static void read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'r':
 			add_reject(o, optarg);
+			break;
+		case 't':
+			o->tls = optarg;
+			break;
+		case 'R':
+			o->may_resume = false;
 			break;
 		default:
 			usage(c == 'h' ? 0 : 2);
@@ -687,6 +744,12 @@ int main(int argc, char **argv)
 	static struct sink sink;
 
 	read_options(argc, argv, &sink.options);
+	if (sink.options.tls)
+		sink.tls =
+		    sink_tls_new(sink.options.tls, sink.options.may_resume);
+	if (sink.options.tls && !sink.tls)
+		return 1;
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	sink.loop = loop_new();
 	sink.listener = open_listener(&sink.options);
 	if (!sink.loop || sink.listener < 0 ||

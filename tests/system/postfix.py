@@ -73,6 +73,8 @@ class Postfix:
         master = (self.root / "usr/share/postfix/master.cf.dist").read_text()
         lines = []
         for line in master.splitlines():
+            if line.startswith("#tlsproxy "):
+                line = line[1:]  # for TLS connections that are used again
             if line.startswith("smtp      inet"):
                 line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
             fields = line.split()
