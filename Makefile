@@ -24,7 +24,8 @@ ROOMS     = common queue inject runner remote dnscheck
 # --- programs: archive(s) of rooms, then the libraries each one links --------
 PROGRAMS  = outpost outpost-runner outpost-queued outpost-queue \
             outpost-inject outpost-smtpd outpost-resolve outpost-remote \
-            outpost-fetch outpost-dnscheck outpost-probe
+            outpost-fetch outpost-dnscheck outpost-probe \
+            outpost-setup
 MAIN_outpost         = runner/main_outpost.c
 ROOM_outpost         = runner
 LIBS_outpost         = -lconfuse -lseccomp -ljansson -lidn2
@@ -60,6 +61,10 @@ MAIN_outpost-dnscheck = dnscheck/main_dnscheck.c
 ROOM_outpost-dnscheck = dnscheck
 LIBS_outpost-dnscheck = -lconfuse -lseccomp -lldns -lcrypto -ljansson \
                         -lidn2 -lpthread
+
+MAIN_outpost-setup   = dnscheck/main_setup.c
+ROOM_outpost-setup   = dnscheck
+LIBS_outpost-setup   = -lconfuse -ljansson -lidn2
 
 # the classic names
 LINKS     = sendmail:outpost-inject newaliases:outpost-inject \

@@ -289,7 +289,8 @@ void port25_plan(struct run *run)
 {
 	const struct run_options *o = run->options;
 
-	if (o->mode != RUN_NODE || o->is_fast || o->is_elsewhere)
+	if ((o->mode != RUN_NODE && o->mode != RUN_PROPOSE) || o->is_fast ||
+	    o->is_elsewhere)
 		return;
 	/* without an address there is a finding already */
 	for (size_t i = 0; i < run->nplaces; i++)

@@ -7,7 +7,7 @@ void checks_plan(struct run *run)
 {
 	static void (*const plans[])(struct run *) = { node_plan, resolver_plan,
 		address_plan, reverse_plan, name_plan, port25_plan, relay_plan,
-		server_plan, to_plan, domain_plan, list_plan };
+		server_plan, to_plan, propose_plan, domain_plan, list_plan };
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++)
 		plans[i](run);
@@ -20,6 +20,7 @@ bool checks_has(enum run_mode mode)
 		[RUN_TO] = true,
 		[RUN_SERVER] = true,
 		[RUN_RELAY] = true,
+		[RUN_PROPOSE] = true,
 		[RUN_SPF] = true };
 
 	return mode < sizeof(is_there) / sizeof(*is_there) && is_there[mode];

@@ -19,6 +19,7 @@ void port25_plan(struct run *run);   /* port25- */
 void relay_plan(struct run *run);    /* relay- */
 void server_plan(struct run *run);   /* server- */
 void to_plan(struct run *run);	     /* to- */
+void propose_plan(struct run *run);  /* propose-: for setup */
 void domain_plan(struct run *run);   /* mx-, spf-, dkim-, dmarc-, sts-, dane-,
 				      * tlsrpt-, caa-, bimi- */
 void list_plan(struct run *run);     /* list- */

@@ -24,6 +24,7 @@ enum {
 	OPTION_WHOAMI,
 	OPTION_ECHO,
 	OPTION_FAST,
+	OPTION_PROPOSE,
 	OPTION_CONF_FD,
 	OPTION_SIGNED,
 	OPTION_BOGUS,
@@ -50,6 +51,7 @@ static const struct option longs[] = {
 	{ "whoami", required_argument, NULL, OPTION_WHOAMI },
 	{ "echo", required_argument, NULL, OPTION_ECHO },
 	{ "fast", no_argument, NULL, OPTION_FAST },
+	{ "propose", no_argument, NULL, OPTION_PROPOSE },
 	{ "conf-fd", no_argument, NULL, OPTION_CONF_FD },
 	{ "signed-name", required_argument, NULL, OPTION_SIGNED },
 	{ "bogus-name", required_argument, NULL, OPTION_BOGUS },
@@ -190,6 +192,8 @@ static int take_run(struct run_options *o, int option, struct buf *error)
 	case OPTION_ECHO:
 		o->echo = optarg;
 		return 0;
+	case OPTION_PROPOSE:
+		return take_mode(o, RUN_PROPOSE, error);
 	case OPTION_FAST:
 		o->is_fast = true;
 		return 0;

@@ -26,6 +26,7 @@ enum run_mode {
 	RUN_SERVER,   /* --server */
 	RUN_RELAY,    /* --relay */
 	RUN_SPF,      /* spf IP SENDER HELO */
+	RUN_PROPOSE,  /* what setup proposes from */
 };
 
 enum { RUN_IPS_MAX = 32, RUN_LISTS_MAX = 32 };

@@ -23,6 +23,7 @@ int front_status(struct front *f, int argc, char **argv);
 int front_check(struct front *f, int argc, char **argv);
 int front_queue(struct front *f, int argc, char **argv);
 int front_dnscheck(struct front *f, int argc, char **argv);
+int front_setup(struct front *f, int argc, char **argv);
 int front_replies(struct front *f, int argc, char **argv);
 int front_lines(struct front *f, int argc, char **argv);
 int front_outbound(struct front *f, int argc, char **argv);

@@ -248,6 +248,11 @@ int front_dnscheck(struct front *f, int argc, char **argv)
 	return exec_tool(f, "outpost-dnscheck", argc, argv, 1);
 }
 
+int front_setup(struct front *f, int argc, char **argv)
+{
+	return exec_tool(f, "outpost-setup", argc, argv, 1);
+}
+
 int front_replies(struct front *f, int argc, char **argv)
 {
 	return exec_tool(f, "outpost-queue", argc, argv, 0);

@@ -33,7 +33,8 @@ static const struct command {
 	    "change the log level now" },
 	{ "dnscheck", front_dnscheck, "[DOMAIN]",
 	    "whether what this node sends will be taken; -h shows more" },
-	{ "setup", NULL, NULL, NULL },
+	{ "setup", front_setup, "[OPTIONS]",
+	    "guided: local name, direct or relay, login; see outpost setup -h" },
 	{ 0 },
 };
 
