@@ -39,6 +39,13 @@ static void set_timezone(const struct conf *conf)
 	tzset();
 }
 
+/* Those that read files of their own. */
+static bool needs_source(const struct tool_command *command)
+{
+	return command->run != tool_verify && command->run != tool_replies &&
+	       command->run != tool_import;
+}
+
 static int run(struct tool *tool)
 {
 	struct outcome why;
@@ -47,8 +54,7 @@ static int run(struct tool *tool)
 	if (status != 0)
 		return status;
 	set_timezone(tool->conf);
-	if (tool->options.command->run != tool_verify &&
-	    tool->options.command->run != tool_replies) {
+	if (needs_source(tool->options.command)) {
 		tool->source = source_open(tool->conf, &why);
 		if (!tool->source)
 			return tool_fail(tool->options.command->name, &why);

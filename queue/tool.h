@@ -18,7 +18,7 @@ struct tool;
 struct tool_command {
 	const char *name;
 	const char *allows; /* groups of options, see tool_options.c */
-	enum { IDS_NONE, IDS_ONE, IDS_ANY, IDS_WORD } ids;
+	enum { IDS_NONE, IDS_ONE, IDS_ANY, IDS_WORD, IDS_FOLDER } ids;
 	uint8_t action;		       /* enum change_action, or 0 */
 	int (*run)(struct tool *tool); /* exit status */
 	const char *help;
@@ -29,7 +29,8 @@ struct tool_options {
 	const char *conf_path;
 	bool is_help, is_json, count_only, is_yes, is_all, is_dry_run;
 	bool headers, body, raw, session, reset, rates;
-	const char *word; /* IDS_WORD: what stands in place of ids */
+	bool is_delete, is_again;
+	const char *word; /* IDS_WORD, IDS_FOLDER: what stands before ids */
 	uint64_t limit;	  /* 0: none */
 	uint64_t until;	  /* hold: UTC seconds */
 	struct filter filter;
@@ -65,6 +66,8 @@ int tool_change(struct tool *tool);
 int tool_stats(struct tool *tool);
 int tool_verify(struct tool *tool);
 int tool_replies(struct tool *tool);
+int tool_export(struct tool *tool);
+int tool_import(struct tool *tool);
 /* The part of show that comes from the history. */
 int tool_show_sessions(struct tool *tool);
 

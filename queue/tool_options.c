@@ -3,7 +3,7 @@
  * Each command allows groups of options, one letter each:
  *   F filters   L --limit   C --count   J --json   S --headers, --body, --raw,
  * --session Y --yes, --all, --dry-run   H --for, --until   R --reset   T
- * --rates
+ * --rates   D --delete   A --again
  */
 #include "queue/tool.h"
 
@@ -37,6 +37,10 @@ static const struct tool_command commands[] = {
 	    "give up now and tell the sender" },
 	{ "stats", "JT", IDS_NONE, 0, tool_stats,
 	    "counts and bytes by state, destination and line" },
+	{ "export", "FLJD", IDS_FOLDER, 0, tool_export,
+	    "DIR: messages with their envelopes into a folder" },
+	{ "import", "JA", IDS_FOLDER, 0, tool_import,
+	    "DIR: messages from such a folder" },
 	{ "verify", "J", IDS_NONE, 0, tool_verify,
 	    "read the whole spool and report what does not fit" },
 	{ "replies", "LFJ", IDS_WORD, 0, tool_replies,
@@ -72,6 +76,8 @@ enum {
 	OPTION_UNTIL,
 	OPTION_RESET,
 	OPTION_RATES,
+	OPTION_DELETE,
+	OPTION_AGAIN,
 };
 
 static const struct option longs[] = {
@@ -97,11 +103,13 @@ static const struct option longs[] = {
 	{ "until", required_argument, NULL, OPTION_UNTIL },
 	{ "reset", no_argument, NULL, OPTION_RESET },
 	{ "rates", no_argument, NULL, OPTION_RATES },
+	{ "delete", no_argument, NULL, OPTION_DELETE },
+	{ "again", no_argument, NULL, OPTION_AGAIN },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static const char option_groups[] = "FFFFFFFFLCJSSSSYYYHHRT";
+static const char option_groups[] = "FFFFFFFFLCJSSSSYYYHHRTDA";
 
 static const char *option_name(int code)
 {
@@ -235,6 +243,10 @@ static bool *flag_of(struct tool_options *o, int code)
 		return &o->is_dry_run;
 	case OPTION_RESET:
 		return &o->reset;
+	case OPTION_DELETE:
+		return &o->is_delete;
+	case OPTION_AGAIN:
+		return &o->is_again;
 	default:
 		return &o->rates;
 	}
@@ -274,7 +286,7 @@ static const char *base_name(const char *path)
 static int find_command(
     const char *name, struct tool_options *o, struct buf *error)
 {
-	static const char *const later[] = { "export", "import", "top" };
+	static const char *const later[] = { "top" };
 
 	for (size_t i = 0; commands[i].name; i++)
 		if (strcmp(commands[i].name, name) == 0) {
@@ -316,9 +328,13 @@ static int read_ids(
 		o->word = n == 1 ? words[0] : "";
 		return 0;
 	}
-	if (n == 0)
+	if (o->command->ids == IDS_FOLDER && n > 0) {
+		o->word = *words++;
+		n--;
+	}
+	if (n <= 0)
 		return 0;
-	if (o->command->ids == IDS_NONE)
+	if (o->command->ids == IDS_NONE || o->command->run == tool_import)
 		return fail(error, "not expected", words[0]);
 	if (o->command->ids == IDS_ONE && n > 1)
 		return fail(error, o->command->name, "one ID only");
@@ -338,6 +354,8 @@ static int check(const struct tool_options *o, struct buf *error)
 	if (o->command->ids == IDS_WORD && strcmp(o->word, "list") != 0 &&
 	    strcmp(o->word, "test") != 0)
 		return fail(error, o->command->name, "list or test");
+	if (o->command->ids == IDS_FOLDER && !o->word)
+		return fail(error, o->command->name, "needs a folder");
 	if (o->command->ids == IDS_ONE && o->nids != 1)
 		return fail(error, o->command->name, "needs an ID");
 	if (o->nids > 0 && (o->has_filter || o->is_all))
@@ -423,7 +441,8 @@ void tool_usage(FILE *to)
 	      "--limit, --count;\nshow: --headers, --body, --raw, --session; "
 	      "changes: "
 	      "--all, --dry-run, --yes;\nhold: --for, --until; retry: "
-	      "--reset; stats: --rates; all: --json.\nSee "
+	      "--reset; stats: --rates; export: "
+	      "filters, --limit,\n--delete; import: --again; all: --json.  See "
 	      "outpost-queue(1).\n",
 	    to);
 }
