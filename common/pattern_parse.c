@@ -411,11 +411,13 @@ static void parse_all(struct parse *p)
 static void shrink(struct pattern *x)
 {
 	struct step *steps = realloc(x->steps, x->nsteps * sizeof(*x->steps));
-	struct byte_set *sets =
-	    realloc(x->sets, (x->nsets + 1) * sizeof(*x->sets));
+	struct byte_set *sets;
 
-	x->steps = steps ? steps : x->steps;
-	x->sets = sets ? sets : x->sets;
+	if (steps)
+		x->steps = steps;
+	sets = realloc(x->sets, (x->nsets + 1) * sizeof(*x->sets));
+	if (sets)
+		x->sets = sets;
 }
 
 struct pattern *pattern_new(const char *text, struct outcome *why)

@@ -274,7 +274,7 @@ static int by_preference(const void *one, const void *other)
 static void add_mx(struct run *run, struct to *to, const char *domain,
     uint16_t port, const struct ask_answer *mx)
 {
-	const struct ask_record *all[ASK_RECORDS_MAX];
+	const struct ask_record *all[ASK_RECORDS_MAX] = { NULL };
 	size_t n = 0;
 
 	for (const struct ask_record *r = ask_first(mx, ASK_MX);

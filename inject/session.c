@@ -163,7 +163,9 @@ static void on_ehlo(struct smtp_session *s, const struct command *c)
 	buf_puts(&lines,
 	    "250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-MT-PRIORITY\r\n"
 	    "250 ENHANCEDSTATUSCODES\r\n");
-	smtp_say_raw(s, lines.overflow ? (struct span){ 0 } : buf_span(&lines));
+	if (lines.overflow)
+		buf_reset(&lines); /* nothing: no memory */
+	smtp_say_raw(s, buf_span(&lines));
 	buf_clear(&lines);
 }
 

@@ -200,7 +200,7 @@ static void reorder(struct line *l, const struct connect_report *c)
 	struct host *host = &l->session.hosts[l->host_at];
 	static const uint8_t order[] = { CONNECT_DONE, CONNECT_UNTRIED,
 		CONNECT_SLOW };
-	struct span kept[ADDRESSES_MAX];
+	struct span kept[ADDRESSES_MAX] = { 0 };
 	unsigned n = 0;
 
 	for (unsigned k = 0; k < sizeof(order); k++)
