@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 
+import dovecot
 from certificates import Authority
 from dns import Nsd, need
 from login_peer import Login, server_context
-from outpost import BIN, Folder
+from outpost import BIN, Folder, free_port
 from scripted import OFFERS, SILENT, Answer, Stage
 
 ESCAPE = "\x1b[31mred\x1b[0m"
@@ -30,7 +31,8 @@ class Bench:
                 ("mx", "127.0.21.1"), ("two", "127.0.21.2"),
                 ("mute", "127.0.21.3"), ("listed", "127.0.21.4"),
                 ("relay", "127.0.21.5"), ("closed", "127.0.21.99"),
-                ("deny", "127.0.21.6"), ("plain", "127.0.21.7")))
+                ("deny", "127.0.21.6"), ("dove", "127.0.0.1"),
+                ("plain", "127.0.21.7")))
         self.dns = Nsd(folder, {
             "good.example": "@ IN MX 10 mx\n" + zone,
             "bad.example": "@ IN MX 10 mute.good.example.\n"
@@ -180,6 +182,27 @@ def check_relay(bench):
     assert set(got) == {"relay-refused"}, got
 
 
+def check_dovecot(bench):
+    """The login at a real server, right and wrong."""
+    if dovecot.why_not():
+        print(f"dovecot: {dovecot.why_not()}")
+        return
+    secret, port = bench.folder / "secret", free_port()
+    os.chmod(secret, 0o600)
+    pem = bench.authority.issue("dove.good.example", days=60)
+    conf = (f'relay "isp" {{ servers = {{ "smtp://dove.good.example:{port}" }}  '
+            'user = "me@good.example"  password-file = "secret" }\n')
+    with dovecot.Dovecot(bench.folder / "dovecot", port, bench.stage.port,
+                         {"me@good.example": "pass: #word"}, pem):
+        secret.write_text("pass: #word\n")
+        got = codes(bench.check("--relay", "isp", conf=conf))
+        assert got["relay-login-ok"]["status"] == "ok", got
+        assert got["relay-tls-ok"]["status"] == "ok", got
+        secret.write_text("another\n")
+        got = codes(bench.check("--relay", "isp", conf=conf))
+        assert set(got) == {"relay-tls-ok", "relay-login-refused"}, got
+
+
 def check_to(bench):
     script = bench.stage.hosts["127.0.21.1"].script
     got = bench.check("--to", "someone@good.example")
@@ -276,7 +299,7 @@ def main():
     with Folder() as folder:
         bench = Bench(folder)
         try:
-            for check in (check_server, check_relay, check_to,
+            for check in (check_server, check_relay, check_dovecot, check_to,
                           check_echo, check_port25):
                 began = time.monotonic()
                 check(bench)

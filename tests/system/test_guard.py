@@ -40,9 +40,8 @@ def check(box, dns, stage):
     host = stage.host("127.0.23.1")
     box.configure(conf(dns, stage, "wrong.good.example"))
     with box:
-        sent = subprocess.run(
-            [BIN / "sendmail", "-C", box.conf, "-f", "a@good.example",
-             "to@dest.example"], input=b"Subject: x\n\nhello\n", check=False)
+        sent = box.sendmail("Subject: x\n\nhello\n", "-f",
+                            "a@good.example", "to@dest.example")
         assert sent.returncode == 0
         assert wait_until(lambda: checks(box)["at"], 25), box.text()
         state = checks(box)

@@ -133,10 +133,8 @@ def check_relay(world):
     assert done.returncode == 0, done
     assert box.conf.read_text() == text + 'postmaster = "boss@good.example"\n'
     with box:
-        sent = subprocess.run(
-            [BIN / "sendmail", "-C", box.conf, "-f", "me@good.example",
-             "to@elsewhere.example"], input=b"Subject: x\n\nhello\n",
-            check=False)
+        sent = box.sendmail("Subject: x\n\nhello\n", "-f",
+                            "me@good.example", "to@elsewhere.example")
         assert sent.returncode == 0
         assert wait_until(lambda: world.relay.messages, 20), box.text()
     assert any(right for _, _, right in world.login.attempts)
