@@ -25,6 +25,11 @@ static void check_name(struct run *run, void *arg)
 		.found = host->how };
 
 	(void)arg;
+	if (!host->is_full && !run->conf->localname_is_found)
+		f.found =
+		    TEXT("not a full name, but not used as one: the local "
+			 "name is configured (%s)",
+			run->conf->localname);
 	if (!host->is_full && run->conf->localname_is_found) {
 		f.code = "node-name-bare";
 		f.status = FINDING_FAIL;

@@ -30,9 +30,11 @@ class Found:
     def line(self, name):
         return [f for f in self.all if f["line"] == name]
 
-    def faults(self, name):
-        """{code: finding} of a line group, without what is ok."""
-        return {f["code"]: f for f in self.line(name) if f["status"] != "ok"}
+    def faults(self, name, families=("address-", "reverse-", "name-")):
+        """{code: finding} of a line group, without what is ok and what other
+        families say."""
+        return {f["code"]: f for f in self.line(name)
+                if f["status"] != "ok" and f["code"].startswith(families)}
 
     def code(self, code):
         found = [f for f in self.all if f["code"] == code]
