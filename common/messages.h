@@ -61,6 +61,12 @@ enum message_type {
 	MSG_GONE,     /* the claim cannot be had: no longer there or not due */
 	MSG_RECORDED, /* the outcome is on disk */
 
+	/* runner -> queued: kept across restarts; value at most
+	 * SCHEDULE_MEMORY_MAX */
+	MSG_REMEMBER = 45, /* span key, span value */
+	/* queued -> runner: all of it, when it connects */
+	MSG_REMEMBERED, /* span key, span value */
+
 	/* runner -> resolve and back */
 	MSG_RESOLVE = 50, /* resolve_query */
 	MSG_RESOLVED,	  /* resolve_answer */
@@ -130,6 +136,12 @@ enum message_type {
 	MSG_PROBE = 140, /* probe */
 	MSG_PROBED,	 /* probed */
 
+	/* front command -> runner */
+	MSG_SITES = 150, /* span name, empty: all; answers MSG_STATUS_LINE...,
+			  * MSG_END */
+	MSG_WHY, /* u64 message, u16 delivery: what it waits for; answers
+		  * MSG_STATUS_LINE, MSG_END */
+
 	/* what TLS came to, for reports (messages_tlsrpt.h, RFC 8460).
 	 * runner -> queued; neither is answered */
 	MSG_TLS_COUNTS = 150, /* u16 n, n times tls_count */
@@ -176,6 +188,7 @@ enum {
 				   * travel as descriptors */
 	REPLY_MAX = 1000,	  /* bytes of a reply text that are kept */
 	LOCALNAME_MAX = 255,
+	SCHEDULE_MEMORY_MAX = 2048,
 	TLS_TEXT_MAX = 600, /* bytes of what a result says of TLS */
 };
 

@@ -21,7 +21,7 @@ enum {
 #define MAP_BYTES ((size_t)128 << 20)
 
 static const char *const db_names[HISTORY_DBS] = { "reply", "time", "session",
-	"message" };
+	"message", "memory" };
 
 /* --- keys and values -------------------------------------------------------*/
 

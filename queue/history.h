@@ -15,6 +15,9 @@ enum {
 	HISTORY_REPLIES_MAX = 20000,
 	HISTORY_SESSIONS_MAX = 500,
 	HISTORY_SESSION_BYTES_MAX = 16 << 20,
+	HISTORY_MEMORIES_MAX = 5000,
+	HISTORY_KEY_MAX = 64,
+	HISTORY_MEMORY_MAX = 2048, /* bytes */
 };
 
 struct history;
@@ -49,6 +52,11 @@ bool history_note_reply(struct history *h, const struct stored_reply *reply);
 bool history_note_session(struct history *h, const struct transcript *t);
 /* Write what was noted, forget what is too old or too much. */
 void history_flush(struct history *h);
+
+/* What the runner is to know again after a restart; kept at once. */
+void history_remember(struct history *h, struct span key, struct span value);
+void history_memories(struct history *h,
+    void (*visit)(struct span key, struct span value, void *arg), void *arg);
 
 /* Visit until it returns false: replies, the latest first; the sessions in
  * which a message was, the oldest first. 0, or -1 with *why. */

@@ -11,6 +11,7 @@ enum history_db {
 	HISTORY_TIME,	 /* u64 last, u64 hash -> nothing */
 	HISTORY_SESSION, /* u64 number -> transcript */
 	HISTORY_MESSAGE, /* u64 message, u64 number -> nothing */
+	HISTORY_MEMORY,	 /* key -> value, both the runner's */
 	HISTORY_DBS
 };
 

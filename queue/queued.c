@@ -118,8 +118,10 @@ static void connect_peer(struct keeper *keeper, enum role role, int fd)
 		conn_drop(keeper->runner);
 	conn = conn_new(
 	    keeper, role == ROLE_RUNNER ? CONN_RUNNER : CONN_SMTPD, fd);
-	if (conn && role == ROLE_RUNNER)
-		keeper->runner = conn;
+	if (!conn || role != ROLE_RUNNER)
+		return;
+	keeper->runner = conn;
+	history_tell_memories(keeper);
 }
 
 void keeper_peer(struct keeper *keeper, enum role role, int fd)

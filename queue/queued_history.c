@@ -128,3 +128,34 @@ void history_on_transcript(
 	flush_soon(conn->keeper,
 	    history_note_session(conn->keeper->history, &transcript));
 }
+
+/* --- the runner's memory ---------------------------------------------------*/
+
+static void tell_memory(struct span key, struct span value, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	buf_reset(&keeper->scratch);
+	put_span(&keeper->scratch, key);
+	put_span(&keeper->scratch, value);
+	wire_send(keeper->runner->wire, MSG_REMEMBERED, 0,
+	    buf_span(&keeper->scratch));
+}
+
+void history_tell_memories(struct keeper *keeper)
+{
+	history_memories(keeper->history, tell_memory, keeper);
+}
+
+void history_on_remember(struct wire *wire, struct message *message, void *arg)
+{
+	struct conn *conn = arg;
+	struct reader r = reader_of(message->payload);
+	struct span key = get_span(&r), value = get_span(&r);
+
+	(void)wire;
+	if (!reader_is_done(&r) || key.n == 0 || key.n > HISTORY_KEY_MAX)
+		conn_cut(conn, "malformed memory");
+	else
+		history_remember(conn->keeper->history, key, value);
+}

@@ -205,6 +205,10 @@ void control_answer_change(struct keeper *keeper, struct request *request,
 /* The history (queued_history.c). */
 void history_note_attempt(
     struct keeper *keeper, const struct held_record *record);
+/* All that the runner wanted to know again. */
+void history_tell_memories(struct keeper *keeper);
+void history_on_remember(
+    struct wire *wire, struct message *message, void *arg);
 void history_on_transcript(
     struct wire *wire, struct message *message, void *arg);
 

@@ -293,6 +293,7 @@ const struct wire_rule runner_rules[] = {
 	{ MSG_SUBMIT_END, 8, submit_on_end },
 	{ MSG_SUBMIT_ABORT, 0, submit_on_abort },
 	{ MSG_TRANSCRIPT, TRANSCRIPT_MAX + 4096, history_on_transcript },
+	{ MSG_REMEMBER, SCHEDULE_MEMORY_MAX + 128, history_on_remember },
 	{ MSG_TLS_COUNTS, WIRE_FRAME_MAX, tlsrpt_on_counts },
 	{ MSG_TLS_MARK, 512, tlsrpt_on_mark },
 	{ MSG_TLS_READ, 512, tlsrpt_on_read },

@@ -26,6 +26,7 @@ int front_dnscheck(struct front *f, int argc, char **argv);
 int front_setup(struct front *f, int argc, char **argv);
 int front_replies(struct front *f, int argc, char **argv);
 int front_lines(struct front *f, int argc, char **argv);
+int front_sites(struct front *f, int argc, char **argv);
 int front_outbound(struct front *f, int argc, char **argv);
 int front_tlsrpt(struct front *f, int argc, char **argv);
 int front_log(struct front *f, int argc, char **argv);

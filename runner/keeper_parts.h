@@ -12,6 +12,9 @@ void keeper_cut_off(struct runner *runner, const char *why);
 void keeper_on_change_done(
     struct wire *wire, struct message *message, void *arg);
 void keeper_on_failed(struct wire *wire, struct message *message, void *arg);
+/* runner_memory.c */
+void keeper_on_remembered(
+    struct wire *wire, struct message *message, void *arg);
 void keeper_drop_wakes(struct runner *runner);
 
 #endif

@@ -241,7 +241,7 @@ void learned_say(struct learned *l, uint64_t now, struct span reply)
 
 bool learned_has_evidence(const struct learned *l)
 {
-	return l->ceiling > 0 || l->pace > 0 || l->messages > 0;
+	return l->pushed_at > 0;
 }
 
 /* Times of another clock: how far from now, either way. */

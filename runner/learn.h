@@ -78,6 +78,7 @@ void learned_down(struct learned *l);
 /* Sessions now, at most max. */
 unsigned learned_sessions(const struct learned *l, uint64_t now, unsigned max);
 unsigned learned_messages(const struct learned *l, uint64_t now); /* 0: any */
+/* It has ever pushed back. */
 bool learned_has_evidence(const struct learned *l);
 
 /* For a record that outlives us. get: -1 when it is malformed. */

@@ -21,6 +21,8 @@ static const struct command {
 	{ "queue", front_queue, "COMMAND...", "see outpost queue -h" },
 	{ "replies", front_replies, "list|test [--destination D] [--json]",
 	    "refusals kept, and what the reply rules would make of them now" },
+	{ "sites", front_sites, "[list | show NAME] [--json]",
+	    "what servers were found to take" },
 	{ "lines", front_lines, "[--json]", "what each line does" },
 	{ "outbound", front_outbound,
 	    "on|off [--line NAME | --destination NAME]",

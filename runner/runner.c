@@ -219,6 +219,7 @@ static void on_run(struct child *child)
 	struct runner *runner = child->state;
 
 	runner->is_running = true;
+	memory_begin(runner);
 	limits_windows(runner);
 	tlsrpt_begin(runner);
 	loop_timer_set(
@@ -304,6 +305,7 @@ static void on_stop(struct child *child, uint32_t grace_ms)
 	struct runner *runner = child->state;
 
 	runner->is_stopping = true;
+	memory_tell(runner);
 	schedule_stop(runner->schedule);
 	loop_timer_set(runner->loop, &runner->grace,
 	    now_monotonic_ms() + grace_ms, on_grace_over, runner);

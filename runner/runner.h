@@ -52,7 +52,7 @@ struct runner {
 	size_t nasked;
 	uint64_t last_asked, last_due;
 	TAILQ_HEAD(, want) wants; /* destinations not asked for yet */
-	struct timer wake, grace, farewell, windows;
+	struct timer wake, grace, farewell, windows, memory;
 	struct control controls[CONTROLS_MAX];
 	struct timer accept_timer;
 	int listener;
@@ -121,6 +121,10 @@ void limits_windows(struct runner *runner);
 /* Whether the host wants less; said to the schedule. */
 bool limits_pushback(
     struct runner *runner, struct delivery *d, const struct result *result);
+
+/* runner_memory.c: what is learned, kept by the keeper */
+void memory_begin(struct runner *runner);
+void memory_tell(struct runner *runner);
 
 /* runner_login.c: relays that are logged in to */
 /* The hosts are found: the schedule is told when the login is there too. */

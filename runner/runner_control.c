@@ -3,6 +3,7 @@
 #include "runner/runner.h"
 
 #include "runner/lines.h"
+#include "runner/sites.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -38,7 +39,8 @@ static json_t *status_object(struct runner *runner)
 
 	schedule_count(runner->schedule, &n);
 	return json_pack(
-	    "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
+	    "s:I, s:I, s:o}",
 	    "program", "outpost-runner", "outbound",
 	    schedule_is_on(runner->schedule), "window",
 	    (json_int_t)RUNNER_WINDOW, "in_memory", (json_int_t)n.in_memory,
@@ -47,7 +49,9 @@ static json_t *status_object(struct runner *runner)
 	    (json_int_t)n.awaiting, "lines_busy", (json_int_t)n.lines_busy,
 	    "lines", (json_int_t)n.lines, "destinations",
 	    (json_int_t)n.destinations, "destinations_down", (json_int_t)n.down,
-	    "logins_refused", login_status(runner));
+	    "logins_refused", login_status(runner), "sites",
+	    (json_int_t)n.sites, "flows_limited", (json_int_t)n.parked,
+	    "limited", sites_limited(&n));
 }
 
 static void on_status(struct wire *wire, struct message *message, void *arg)
@@ -193,12 +197,81 @@ static void on_tls_send(struct wire *wire, struct message *message, void *arg)
 		fail(client, message->id, why.status, why.detail);
 }
 
+/* --- sites and what mail waits for -----------------------------------------*/
+
+static void send_json(struct control *client, uint64_t id, json_t *object)
+{
+	struct buf *scratch = &client->runner->scratch;
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	if (text) {
+		buf_reset(scratch);
+		put_span(scratch, span_of(text));
+		wire_send(client->wire, MSG_STATUS_LINE, id, buf_span(scratch));
+	}
+	free(text);
+	json_decref(object);
+}
+
+struct site_listing {
+	struct control *client;
+	uint64_t id;
+	struct span name; /* empty: all */
+};
+
+static void send_site(const struct site *site, void *arg)
+{
+	const struct site_listing *listing = arg;
+
+	if (listing->client->wire &&
+	    (listing->name.n == 0 || sites_matches(site, listing->name)))
+		send_json(listing->client, listing->id,
+		    sites_object(site, now_monotonic_ms(), runner_utc_ms()));
+}
+
+static void on_sites(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct reader r = reader_of(message->payload);
+	struct site_listing listing = { client, message->id, get_span(&r) };
+
+	if (!reader_is_done(&r)) {
+		drop_client(client);
+		return;
+	}
+	schedule_each_site(client->runner->schedule, send_site, &listing);
+	send_empty(wire, MSG_END, message->id);
+}
+
+static void on_why(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct runner *runner = client->runner;
+	struct reader r = reader_of(message->payload);
+	uint64_t id = get_u64(&r);
+	uint16_t number = get_u16(&r);
+	const struct delivery *d;
+
+	if (!reader_is_done(&r)) {
+		drop_client(client);
+		return;
+	}
+	d = schedule_find(runner->schedule, id, number);
+	if (d)
+		send_json(client, message->id,
+		    sites_why(runner->schedule, d, now_monotonic_ms(),
+			runner_utc_ms()));
+	send_empty(wire, MSG_END, message->id);
+}
+
 /* --- clients ---------------------------------------------------------------*/
 
 static const struct wire_rule rules[] = {
 	{ MSG_STATUS, 0, on_status },
 	{ MSG_LINES, 0, on_lines },
 	{ MSG_DO_OUTBOUND, SCOPE_MAX, on_outbound },
+	{ MSG_SITES, SCOPE_MAX, on_sites },
+	{ MSG_WHY, 10, on_why },
 	{ MSG_TLS_SEND, 512, on_tls_send },
 	{ MSG_LOG_LEVEL, SCOPE_MAX, on_log_level },
 	{ 0 },

@@ -446,6 +446,7 @@ static const struct wire_rule rules[] = {
 	{ MSG_REFUSED, 1024, on_refused },
 	{ MSG_CHANGE_DONE, 32, keeper_on_change_done },
 	{ MSG_FAILED, 1024, keeper_on_failed },
+	{ MSG_REMEMBERED, SCHEDULE_MEMORY_MAX + 128, keeper_on_remembered },
 	{ MSG_TLS_DOMAIN, 512, tlsrpt_on_domain },
 	{ MSG_TLS_ROW, 8192, tlsrpt_on_row },
 	{ MSG_END, 0, tlsrpt_on_end },

@@ -380,6 +380,16 @@ struct schedule_counts {
 };
 void schedule_count(struct schedule *s, struct schedule_counts *counts);
 
+/* What is to outlive this program, told since the last time: as records with
+ * a key each. recall takes such a record: -1 when it is malformed. */
+void schedule_memories(struct schedule *s, uint64_t now, uint64_t utc_ms,
+    void (*tell)(struct span key, struct span value, void *arg), void *arg);
+int schedule_recall(
+    struct schedule *s, uint64_t now, uint64_t utc_ms, struct span value);
+/* Each site, in no order (runner/site.h). */
+void schedule_each_site(struct schedule *s,
+    void (*visit)(const struct site *site, void *arg), void *arg);
+
 /* What a delivery waits for, when it is next to go. */
 struct waits_for {
 	enum limit_kind kind; /* LIMIT_NONE: it is under way, or goes now */
