@@ -280,7 +280,7 @@ static void add_mx(struct run *run, struct to *to, const char *domain,
 	for (const struct ask_record *r = ask_first(mx, ASK_MX);
 	     r && n < ASK_RECORDS_MAX; r = ask_next(mx, r))
 		all[n++] = r;
-	qsort(all, n, sizeof(*all), by_preference);
+	qsort(all, n, sizeof(const struct ask_record *), by_preference);
 	to->is_secure = mx->is_secure;
 	for (size_t i = 0; i < n && i < TO_HOSTS_MAX; i++)
 		add_host(run, to, look_text(run, all[i]->name), (unsigned)i + 1,
