@@ -29,6 +29,21 @@ static void add_records(struct look *look, const struct ask_answer *answer)
 		look->addresses[look->naddresses++] = r->data;
 }
 
+/* As lines find them: the hosts file first. */
+static bool use_hosts_file(const struct run *run, struct look *look)
+{
+	struct span bytes;
+
+	for (size_t i = 0; look->naddresses < ADDRESSES_MAX; i++) {
+		bytes = prober_hosts_file(run->prober, look->host, i);
+		if (bytes.n == 0)
+			break;
+		if (has_family(look->place, bytes.n == 4 ? ASK_A : ASK_AAAA))
+			look->addresses[look->naddresses++] = bytes;
+	}
+	return look->naddresses > 0;
+}
+
 static enum look_names use_literal(struct look *look, const char **why)
 {
 	struct span text = span_of(look->host);
@@ -64,6 +79,8 @@ enum look_names look_resolve(
 	*why = "it has no address";
 	if (look->host[0] == '[' || net_parse(name, 25, &literal) == 0)
 		return use_literal(look, why);
+	if (use_hosts_file(run, look))
+		return LOOK_NAMED;
 	for (int i = 0; i < 2; i++) {
 		const struct ask_answer *answer;
 

@@ -6,6 +6,7 @@
 #include "dnscheck/prober.h"
 
 #include "common/wire.h"
+#include "dnscheck/hostsfile.h"
 #include "dnscheck/need.h"
 
 #include <errno.h>
@@ -53,6 +54,7 @@ struct prober {
 	struct answer *answers; /* all that came */
 	struct login_read *logins;
 	size_t nlogins;
+	struct hostsfile *hosts;
 	char why[300];
 };
 
@@ -142,6 +144,7 @@ struct prober *prober_new(const struct conf *conf)
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
 	read_logins(p, conf);
+	p->hosts = hostsfile_read("/etc/hosts");
 	start(p, conf->tls.ca_file);
 	return p;
 }
@@ -161,6 +164,7 @@ void prober_free(struct prober *p)
 	for (size_t i = 0; i < p->nlogins; i++)
 		relay_login_clear(&p->logins[i].login);
 	free(p->logins);
+	hostsfile_free(p->hosts);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -177,6 +181,12 @@ const struct relay_login *prober_login(
 	}
 	outcome_perm(why, "5.3.5", "the relay has no login");
 	return NULL;
+}
+
+struct span prober_hosts_file(
+    const struct prober *p, const char *name, size_t i)
+{
+	return hostsfile_find(p->hosts, name, i);
 }
 
 /* --- looks ---------------------------------------------------------------- */

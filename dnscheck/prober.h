@@ -30,4 +30,9 @@ void prober_look(struct prober *prober, const struct probe *probe,
 const struct relay_login *prober_login(const struct prober *prober,
     const struct conf_relay *relay, struct outcome *why);
 
+/* Address number i that the hosts file has for a name, 4 or 16 bytes; empty:
+ * there are no more. */
+struct span prober_hosts_file(
+    const struct prober *prober, const char *name, size_t i);
+
 #endif

@@ -115,6 +115,10 @@ def check_server(bench):
     assert set(got) == {"server-unresolved"}, got
     got = codes(bench.check("--server", f"127.0.21.1:{port}"))
     assert "server-ehlo-ok" in got and "server-tls-bad" in got, got
+    # of the hosts file, as a line finds it too
+    bench.stage.host("127.0.0.1", {"offers": OFFERS})
+    got = codes(bench.check("--server", f"localhost:{port}"))
+    assert "server-ehlo-ok" in got, got
     got = codes(bench.check("--server", "not a server"))
     assert set(got) == {"server-unresolved"}, got
 
