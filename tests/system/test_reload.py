@@ -443,9 +443,13 @@ def bundle_changes(folder):
             if run != before[n]} == wanted), (wanted, i.text())
         for pid, restarts in run_of(i).values():
             assert not restarts, i.text()
+            if os.geteuid() != 0:  # not dumpable: root alone may look
+                continue
             for number in pathlib.Path(f"/proc/{pid}/fd").iterdir():
                 assert not os.readlink(number).endswith(".pem"), number
 
+    if os.geteuid() != 0:
+        print("  open descriptors not looked at: needs root")
     configure(bundles[0])
     i.start()
     both = {"remote", "fetch"}
