@@ -44,6 +44,21 @@ static size_t labels_of(const char *name)
 	return n;
 }
 
+/* All that are meant to be records there; blanks may stand around the "=". */
+static struct domain_text find_records(struct run *run, const char *owner)
+{
+	struct domain_text t = { .answer =
+				     ask(run->ask, span_of(owner), ASK_TXT) };
+	const struct ask_record *r = ask_first(t.answer, ASK_TXT);
+
+	if (t.answer->status != ASK_FOUND)
+		return t;
+	for (; r; r = ask_next(t.answer, r))
+		if (dmarc_is_record(r->data) && t.count++ == 0)
+			t.first = r->data;
+	return t;
+}
+
 /* 1: that name has exactly one record that can be read. */
 static int read_at(struct run *run, struct walk *w, const char *name,
     bool is_own, struct dmarc_record *record)
@@ -53,7 +68,7 @@ static int read_at(struct run *run, struct walk *w, const char *name,
 	const char *why = "";
 
 	snprintf(owner, sizeof(owner), "_dmarc.%s", name);
-	t = domain_text(run, owner, "v=DMARC1");
+	t = find_records(run, owner);
 	if (!ask_is_known(t.answer)) {
 		w->unknown = t.answer;
 		return -1;
@@ -184,7 +199,7 @@ static bool check_reports(struct run *run, const char *domain,
 			continue;
 		snprintf(owner, sizeof(owner), "%s._report._dmarc.%s",
 		    w->has_own ? domain : w->organization, other);
-		t = domain_text(run, owner, "v=DMARC1");
+		t = find_records(run, owner);
 		if (t.count > 0 || !ask_is_known(t.answer))
 			continue;
 		f->code = "dmarc-report-refused";

@@ -8,7 +8,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static struct span trim(struct span s)
+struct span tags_trim(struct span s)
 {
 	while (s.n > 0 && is_blank(s.p[0]))
 		s = span_from(s, 1);
@@ -48,7 +48,7 @@ static bool is_text(struct span s)
 
 static int add(struct tags *tags, struct span item, const char **why)
 {
-	struct span value = item, name = trim(span_cut(&value, '='));
+	struct span value = item, name = tags_trim(span_cut(&value, '='));
 
 	if (span_find(item, '=') < 0)
 		return wrong(why, "a part of it has no \"=\"");
@@ -62,7 +62,7 @@ static int add(struct tags *tags, struct span item, const char **why)
 	if (tags->count == TAGS_MAX)
 		return wrong(why, "it has too many tags");
 	tags->items[tags->count].name = name;
-	tags->items[tags->count++].value = trim(value);
+	tags->items[tags->count++].value = tags_trim(value);
 	return 0;
 }
 
@@ -72,8 +72,8 @@ int tags_parse(struct span text, struct tags *tags, const char **why)
 
 	tags->count = 0;
 	while (text.n > 0) {
-		item = trim(span_cut(&text, ';'));
-		if (item.n == 0 && trim(text).n == 0)
+		item = tags_trim(span_cut(&text, ';'));
+		if (item.n == 0 && tags_trim(text).n == 0)
 			break;
 		if (item.n == 0)
 			return wrong(why, "a part of it is empty");
@@ -102,7 +102,7 @@ bool tags_has_word(struct span value, char separator, const char *word)
 {
 	while (value.n > 0)
 		if (span_is_equal_nocase(
-			trim(span_cut(&value, separator)), span_of(word)))
+			tags_trim(span_cut(&value, separator)), span_of(word)))
 			return true;
 	return false;
 }

@@ -20,6 +20,8 @@ int tags_parse(struct span text, struct tags *tags, const char **why);
 struct span tags_find(const struct tags *tags, const char *name);
 /* True when the first tag is exactly that: "v", "DMARC1". */
 bool tags_begin(const struct tags *tags, const char *name, const char *value);
+/* Without the blanks that may stand around names and values, CR and LF too. */
+struct span tags_trim(struct span s);
 /* True when one of the words of a value ("a:b:c") is that, but for case. */
 bool tags_has_word(struct span value, char separator, const char *word);
 

@@ -19,11 +19,11 @@ const char *dmarc_policy_name(enum dmarc_policy policy)
 
 bool dmarc_is_record(struct span text)
 {
-	struct span first = span_trim(span_cut(&text, ';'));
-	struct span name = span_trim(span_cut(&first, '='));
+	struct span first = tags_trim(span_cut(&text, ';'));
+	struct span name = tags_trim(span_cut(&first, '='));
 
 	return span_is_equal_nocase(name, SPAN_LITERAL("v")) &&
-	       span_is_equal_nocase(span_trim(first), SPAN_LITERAL("DMARC1"));
+	       span_is_equal_nocase(tags_trim(first), SPAN_LITERAL("DMARC1"));
 }
 
 static int take_policy(const struct tags *tags, const char *name,
@@ -109,11 +109,11 @@ int dmarc_next_report(struct span *rest, struct span *domain)
 	struct span uri;
 	ptrdiff_t at;
 
-	*rest = span_trim(*rest);
+	*rest = tags_trim(*rest);
 	if (rest->n == 0)
 		return 0;
-	uri = span_trim(span_cut(rest, ','));
-	uri = span_trim(span_cut(&uri, '!'));
+	uri = tags_trim(span_cut(rest, ','));
+	uri = tags_trim(span_cut(&uri, '!'));
 	if (!span_has_prefix_nocase(uri, "mailto:"))
 		return -1;
 	uri = span_from(uri, 7);

@@ -31,6 +31,7 @@ BOTH = 2  # a code found twice: for both of our addresses
 # name: (what differs from BASE, {code: how often})
 CASES = {
     "healthy": ({}, {}),
+    "spaced": ({"dmarc": ['_dmarc.{d}. TXT "v = DMARC1 ; p = none"']}, {}),
     # MX
     "no-mx": ({"mx": ["{d}. A 192.0.2.1"]}, {"mx-missing": 1}),
     "nowhere": ({"mx": []}, {"mx-nowhere": 1}),

@@ -20,6 +20,8 @@ static void test_good(void **state)
 		    DMARC_QUARANTINE, 20, 'u' },
 		{ " v = DMARC1 ; p = quarantine ; psd = n ; x = 1",
 		    DMARC_QUARANTINE, DMARC_NOT_GIVEN, 100, 'n' },
+		{ "v=\r\n DMARC1; p=none", DMARC_NONE, DMARC_NOT_GIVEN, 100,
+		    'u' },
 		{ "v=DMARC1; p=reject; psd=y; np=reject; adkim=s; aspf=S; t=y",
 		    DMARC_REJECT, DMARC_NOT_GIVEN, 100, 'y' },
 	};
