@@ -298,7 +298,7 @@ static void read_answer(const struct answer *a, struct probed *probed)
 void prober_look(struct prober *p, const struct probe *probe,
     struct probed *probed, struct deadline deadline)
 {
-	struct answer *answer = NULL;
+	struct answer *answer;
 	uint64_t id;
 
 	*probed = (struct probed){ 0 };
@@ -306,8 +306,7 @@ void prober_look(struct prober *p, const struct probe *probe,
 	id = ++p->last;
 	if (p->wire)
 		send_probe(p, probe, deadline);
-	while (p->wire && !(answer = find_answer(p, id)) &&
-	       !deadline_is_over(deadline)) {
+	while (p->wire && !find_answer(p, id) && !deadline_is_over(deadline)) {
 		if (p->is_reading)
 			wait_for_reader(p);
 		else

@@ -81,7 +81,8 @@ static int set_server(const struct setup *s, struct buf *text)
 
 	if (!host[0] && !port[0])
 		return 0;
-	snprintf(number, sizeof(number), "%u", now ? now->port : 587);
+	snprintf(
+	    number, sizeof(number), "%u", now ? (unsigned)now->port : 587u);
 	if (!host[0])
 		host = now ? now->host : "";
 	if (!port[0])
