@@ -122,6 +122,8 @@ enum message_type {
 	MSG_DO_OUTBOUND, /* as MSG_OUTBOUND; answers MSG_END */
 	MSG_LINES,	 /* answers MSG_LINE..., MSG_END */
 	MSG_LINE,	 /* line_info */
+	MSG_DO_LINES = 125, /* span group, u32 lines, above 0: until the next
+			     * reload; answers MSG_END or MSG_FAILED */
 
 	/* supervisor -> child, before MSG_CONFIG and at every reload */
 	MSG_LOG = 130, /* u8 is_syslog, u8 enum log_level, zone (date_zone_put);

@@ -27,6 +27,13 @@ int front_setup(struct front *f, int argc, char **argv);
 int front_replies(struct front *f, int argc, char **argv);
 int front_lines(struct front *f, int argc, char **argv);
 int front_sites(struct front *f, int argc, char **argv);
+/* lines set: argv as of front_lines */
+int front_lines_set(struct front *f, int argc, char **argv);
+/* The group's count in the file at path (a link is followed), with which the
+ * configuration whole must still load. 0, or -1 with a line in *error: the file
+ * is then as it was. */
+int front_lines_save(const char *path, const char *whole, const char *group,
+    const char *count, struct buf *error);
 int front_outbound(struct front *f, int argc, char **argv);
 int front_tlsrpt(struct front *f, int argc, char **argv);
 int front_log(struct front *f, int argc, char **argv);

@@ -81,19 +81,33 @@ static void on_line(struct message *message, void *arg)
 		    log_escape(peer_of(&l)));
 }
 
+/* "set" stands before its options or behind them. */
+static bool is_set(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-c") == 0)
+			i++;
+		else if (argv[i][0] != '-')
+			return strcmp(argv[i], "set") == 0;
+	}
+	return false;
+}
+
 int front_lines(struct front *f, int argc, char **argv)
 {
 	static const struct option options[] = { FRONT_OPTIONS, { 0 } };
 	struct wire *wire;
 	int option, status;
 
+	if (is_set(argc, argv))
+		return front_lines_set(f, argc, argv);
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		status = front_option(f, argv[0], option);
 		if (status)
 			return status - 1;
 	}
 	if (optind != argc) {
-		fprintf(stderr, "outpost: lines %s is not yet supported\n",
+		fprintf(stderr, "outpost: lines: \"%s\" is not known\n",
 		    log_escape(span_of(argv[optind])));
 		return EXIT_USAGE;
 	}

@@ -13,6 +13,7 @@
 
 enum {
 	SCOPE_MAX = 1024,
+	LINES_MAX = 10000, /* as count in the configuration */
 	ACCEPT_PAUSE_MS = 1000,
 	REPLIES_MAX = 128 << 10, /* bytes that a client has not read */
 };
@@ -140,6 +141,33 @@ static void on_outbound(struct wire *wire, struct message *message, void *arg)
 	}
 	log_event("outbound", "scope", scope.n ? log_escape(scope) : "all",
 	    "now", on ? "on" : "off", NULL);
+	send_empty(wire, MSG_END, message->id);
+}
+
+/* --- number of lines -------------------------------------------------------*/
+
+static void on_set_lines(struct wire *wire, struct message *message, void *arg)
+{
+	struct control *client = arg;
+	struct reader r = reader_of(message->payload);
+	struct span group = get_span(&r);
+	uint32_t count = get_u32(&r);
+
+	if (!reader_is_done(&r) || count == 0 || count > LINES_MAX) {
+		drop_client(client);
+		return;
+	}
+	if (!client->is_admin) {
+		fail(client, message->id, "5.7.1",
+		    "only root and Outpost's own user may do this");
+		return;
+	}
+	if (!runner_set_lines(client->runner, group, count)) {
+		fail(client, message->id, "5.5.4", "no such line group");
+		return;
+	}
+	log_event("lines-set", "group", log_escape(group), "now",
+	    log_text("%u", count), NULL);
 	send_empty(wire, MSG_END, message->id);
 }
 
@@ -274,6 +302,7 @@ static const struct wire_rule rules[] = {
 	{ MSG_WHY, 10, on_why },
 	{ MSG_TLS_SEND, 512, on_tls_send },
 	{ MSG_LOG_LEVEL, SCOPE_MAX, on_log_level },
+	{ MSG_DO_LINES, SCOPE_MAX, on_set_lines },
 	{ 0 },
 };
 
