@@ -10,7 +10,7 @@
 
 #include "runner/lines.h"
 
-enum { AUTO_LINES = 20, DECISIONS_A_ROUND = 20000, FAREWELL_MS = 2000 };
+enum { DECISIONS_A_ROUND = 20000, FAREWELL_MS = 2000 };
 
 static struct runner the_runner;
 
@@ -129,7 +129,7 @@ static int add_groups(struct runner *runner)
 	for (size_t i = 0; i < conf->nlines; i++) {
 		const struct conf_line *line = &conf->lines[i];
 		unsigned count =
-		    line->count > 0 ? (unsigned)line->count : AUTO_LINES;
+		    line->count > 0 ? (unsigned)line->count : KNEE_MAX;
 
 		int group = schedule_add_group(runner->schedule, line->name,
 		    count, (unsigned)line->messages_per_connection);
@@ -137,6 +137,8 @@ static int add_groups(struct runner *runner)
 		if (group < 0)
 			return -1;
 		grown[i] = (size_t)group;
+		schedule_group_auto(runner->schedule, now_monotonic_ms(), group,
+		    line->count == 0);
 		limits_group(runner, i, group);
 	}
 	return lines_new(runner);

@@ -330,6 +330,7 @@ void schedule_result(
 	if (d->phase != PHASE_GIVEN)
 		return;
 	gates_took_back(s, d, kind != RESULT_UNREACHED);
+	knee_result(&d->flow->group->knee);
 	delivery_set_phase(s, d, PHASE_RECORDING);
 	d->line = NULL;
 	if (line->session == d->session) {

@@ -21,6 +21,7 @@
 #include "common/messages.h"
 #include "runner/gate.h"
 #include "runner/heap.h"
+#include "runner/knee.h"
 #include "runner/learn.h"
 #include "runner/table.h"
 #include "runner/turns.h"
@@ -220,6 +221,10 @@ int schedule_group_limits(
     struct schedule *s, uint64_t now, int group, const struct limits *limits);
 int schedule_group_binds(struct schedule *s, uint64_t now, int group,
     const char *const *addresses, size_t n, const struct limits *limits);
+/* The number of its lines is found out, up to KNEE_MAX; or not any more. To be
+ * said after schedule_add_group with that many. */
+void schedule_group_auto(
+    struct schedule *s, uint64_t now, int group, bool is_auto);
 /* Outside its window: its mail waits in the index. until: when it opens again,
  * to be told. */
 void schedule_group_closed(

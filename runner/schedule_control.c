@@ -110,8 +110,10 @@ bool schedule_reread(struct schedule *s)
 void schedule_renew(struct schedule *s)
 {
 	s->epoch++;
-	for (size_t i = 0; i < s->ngroups; i++)
+	for (size_t i = 0; i < s->ngroups; i++) {
 		group_set_count(s, s->groups[i], 0);
+		s->groups[i]->is_auto = false;
+	}
 	schedule_forget_waiting(s);
 }
 

@@ -132,6 +132,39 @@ int group_set_count(struct schedule *s, struct group *group, unsigned count)
 	return 0;
 }
 
+/* All lines are busy, and there is mail for more. */
+static bool is_short(const struct group *group)
+{
+	return group->nstarved + group->nready > 0 &&
+	       TAILQ_EMPTY(&group->free) && TAILQ_EMPTY(&group->off);
+}
+
+static void follow_knee(struct schedule *s, uint64_t now, struct group *group)
+{
+	unsigned count;
+
+	if (!group->is_auto)
+		return;
+	if (is_short(group))
+		knee_short(&group->knee);
+	count = knee_look(&group->knee, now);
+	if (count != group->nwanted)
+		group_set_count(s, group, count);
+}
+
+void schedule_group_auto(struct schedule *s, uint64_t now, int at, bool is_auto)
+{
+	struct group *group = s->groups[at];
+
+	if (is_auto && group->knee.count == 0)
+		knee_init(&group->knee, now);
+	group->is_auto = is_auto;
+	if (is_auto)
+		group_set_count(s, group, group->knee.count);
+	else
+		group->knee.count = 0;
+}
+
 static int find_group(const struct schedule *s, const char *name)
 {
 	for (size_t i = 0; i < s->ngroups; i++)
@@ -161,6 +194,7 @@ int schedule_add_group(struct schedule *s, const char *name, unsigned count,
 		i = make_group(s, name);
 	if (i < 0)
 		return -1;
+	s->groups[i]->is_auto = false;
 	s->groups[i]->messages =
 	    messages_per_connection > 0 ? messages_per_connection : 1;
 	return group_set_count(s, s->groups[i], count) < 0 ? -1 : i;
@@ -488,8 +522,10 @@ void line_timers_run(struct schedule *s, uint64_t now)
 		heap_remove(&s->line_timers, node);
 		rest(line);
 	}
-	for (size_t i = 0; i < s->ngroups; i++)
+	for (size_t i = 0; i < s->ngroups; i++) {
 		end_idle(s, s->groups[i], now);
+		follow_knee(s, now, s->groups[i]);
+	}
 }
 
 static bool has_had_its_turn(const struct line *line, uint64_t now)

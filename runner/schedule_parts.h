@@ -49,6 +49,8 @@ struct group {
 	struct line **lines; /* all that were ever needed at once */
 	unsigned nlines, nwanted, messages;
 	bool is_off, is_closed;
+	bool is_auto; /* the number of lines is found out: */
+	struct knee knee;
 	uint64_t closed_until;
 	struct gate gate; /* nothing is parked there: see group_blocks */
 	struct bind *binds[BINDS_MAX * 4];
