@@ -44,8 +44,7 @@ struct content {
 	int error;
 };
 
-struct export
-{
+struct exporting {
 	struct tool *tool;
 	struct folder folder;
 	uint64_t *ids;
@@ -72,7 +71,7 @@ static void complain(uint64_t id, const char *what, const char *detail)
 }
 
 static void report(
-    const struct export *x, uint64_t id, const char *what, size_t recipients)
+    const struct exporting *x, uint64_t id, const char *what, size_t recipients)
 {
 	if (x->tool->options.is_json)
 		json_line(json_pack("{s:s, s:s, s:I}", "id", id_text(id),
@@ -147,7 +146,7 @@ static void gathered_clear(struct gathered *g)
 }
 
 static int gather(
-    struct export *x, uint64_t id, struct gathered *g, struct outcome *why)
+    struct exporting *x, uint64_t id, struct gathered *g, struct outcome *why)
 {
 	const struct source_visitor visitor = {
 		.item = take_item, .envelope = take_envelope, .arg = g
@@ -183,7 +182,7 @@ static void take_content(struct span data, void *arg)
 	}
 }
 
-static int write_content(struct export *x, uint64_t id,
+static int write_content(struct exporting *x, uint64_t id,
     const struct names *names, struct filed *filed, struct outcome *why)
 {
 	struct content c = { .fd = folder_begin(&x->folder, names->eml, why) };
@@ -204,7 +203,7 @@ static int write_content(struct export *x, uint64_t id,
 	return status;
 }
 
-static int write_envelope(struct export *x, const char *name,
+static int write_envelope(struct exporting *x, const char *name,
     const struct filed *filed, json_t *was, struct outcome *why)
 {
 	json_t *object = filed_print(filed, was);
@@ -231,7 +230,7 @@ static int write_envelope(struct export *x, const char *name,
 }
 
 /* What was written is what an import will take. */
-static int read_back(struct export *x, const struct names *names,
+static int read_back(struct exporting *x, const struct names *names,
     const struct filed *filed, struct outcome *why)
 {
 	struct filed again;
@@ -261,7 +260,7 @@ static int read_back(struct export *x, const struct names *names,
 	return status;
 }
 
-static int write_files(struct export *x, uint64_t id, struct filed *filed,
+static int write_files(struct exporting *x, uint64_t id, struct filed *filed,
     json_t *was, struct outcome *why)
 {
 	struct names names = names_of(id);
@@ -292,7 +291,7 @@ undo:
 }
 
 /* Only those still to be delivered; how it is held now, not how it came. */
-static int file_gathered(struct export *x, uint64_t id,
+static int file_gathered(struct exporting *x, uint64_t id,
     const struct gathered *g, struct outcome *why)
 {
 	struct filed filed = {
@@ -325,7 +324,7 @@ static int file_gathered(struct export *x, uint64_t id,
 /* --- taking out ----------------------------------------------------------- */
 
 struct rest {
-	struct export *export;
+	struct exporting *export;
 	struct filed *filed;
 	size_t n;
 };
@@ -349,7 +348,7 @@ static bool drop_recipient(const struct item *item, void *arg)
 }
 
 /* A part of it stayed in the queue: take that part out of the file. */
-static int keep_apart(struct export *x, uint64_t id, struct outcome *why)
+static int keep_apart(struct exporting *x, uint64_t id, struct outcome *why)
 {
 	const struct filter filter = {
 		.id = id, .state = -1, .uid = UINT32_MAX
@@ -383,7 +382,7 @@ static int keep_apart(struct export *x, uint64_t id, struct outcome *why)
 	return status;
 }
 
-static int take_out(struct export *x, uint64_t id, struct outcome *why)
+static int take_out(struct exporting *x, uint64_t id, struct outcome *why)
 {
 	const struct change change = { .action = CHANGE_RETRACT,
 		.filter = { .id = id, .state = -1, .uid = UINT32_MAX } };
@@ -407,7 +406,7 @@ static int take_out(struct export *x, uint64_t id, struct outcome *why)
 }
 
 /* The batch is on the disk; then it leaves the queue. */
-static void end_batch(struct export *x)
+static void end_batch(struct exporting *x)
 {
 	struct outcome why;
 	size_t i = 0;
@@ -428,7 +427,7 @@ static void end_batch(struct export *x)
 
 /* --- all ------------------------------------------------------------------ */
 
-static bool may_move(struct export *x, uint64_t id, const struct gathered *g)
+static bool may_move(struct exporting *x, uint64_t id, const struct gathered *g)
 {
 	if (!x->tool->options.is_delete || !(g->is_active || g->is_uncertain))
 		return true;
@@ -442,7 +441,7 @@ static bool may_move(struct export *x, uint64_t id, const struct gathered *g)
 	return false;
 }
 
-static void export_one(struct export *x, uint64_t id)
+static void export_one(struct exporting *x, uint64_t id)
 {
 	struct outcome why;
 	struct gathered g;
@@ -471,7 +470,7 @@ static void export_one(struct export *x, uint64_t id)
 
 static bool note_id(const struct item *item, void *arg)
 {
-	struct export *x = arg;
+	struct exporting *x = arg;
 
 	if (x->nids > 0 && x->ids[x->nids - 1] == item->message)
 		return true;
@@ -492,7 +491,7 @@ static bool note_id(const struct item *item, void *arg)
 	return true;
 }
 
-static int choose(struct export *x, struct outcome *why)
+static int choose(struct exporting *x, struct outcome *why)
 {
 	const struct tool_options *o = &x->tool->options;
 	const struct source_visitor visitor = { .item = note_id, .arg = x };
@@ -511,7 +510,7 @@ static int choose(struct export *x, struct outcome *why)
 	return x->is_starved ? outcome_temp(why, "4.3.0", "out of memory") : 0;
 }
 
-static void summarise(const struct export *x)
+static void summarise(const struct exporting *x)
 {
 	if (x->tool->options.is_json)
 		return;
@@ -528,7 +527,7 @@ static void summarise(const struct export *x)
 
 int tool_export(struct tool *tool)
 {
-	struct export x = { .tool = tool };
+	struct exporting x = { .tool = tool };
 	struct outcome why;
 
 	if (tool->options.is_delete && !source_is_keeper(tool->source)) {
