@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -339,6 +340,23 @@ static void reads_the_status(void **state)
 }
 
 /* Of what is off, the part that an item belongs to. */
+static struct conf *plain_conf(void)
+{
+	FILE *file = tmpfile();
+	struct buf errors;
+	struct conf *conf;
+
+	assert_non_null(file);
+	fputs("localname = \"mx.example.com\"\n", file);
+	rewind(file);
+	buf_init(&errors, 65536);
+	conf = conf_load_fd(dup(fileno(file)), "test.conf", &errors);
+	assert_non_null(conf);
+	buf_clear(&errors);
+	fclose(file);
+	return conf;
+}
+
 static void names_the_scope(void **state)
 {
 	static const struct {
@@ -358,10 +376,12 @@ static void names_the_scope(void **state)
 		{ "nonsense", "example.org", "", false },
 	};
 	struct item item = an_item();
+	struct conf *conf = plain_conf();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct tool tool = { .outbound = OUTBOUND_ON,
+			.conf = conf,
 			.off = json_pack("[s s]", "line:x", cases[i].scope) };
 		const char *scope;
 
@@ -373,6 +393,7 @@ static void names_the_scope(void **state)
 			assert_string_equal(scope, cases[i].scope);
 		json_decref(tool.off);
 	}
+	conf_free(conf);
 }
 
 int main(void)
