@@ -26,6 +26,7 @@ mkdir -p "$folder/arrived"
 cat >"$folder/outpost.conf" <<CONF
 # The demo's configuration: everything below this folder, no port under 1024.
 localname = "demo.outpost.example"
+dnscheck { guard = off }
 postmaster = "postmaster@demo.outpost.example"
 spool     = "spool"
 runtime   = "run"

@@ -154,6 +154,7 @@ class OutpostPeer:
         ca = f'tls {{ ca-file = "{ca}" }}' if ca else ""
         self.conf.write_text(f'''
 localname = "bench.outpost.example"
+dnscheck {{ guard = off }}
 spool = "spool"
 runtime = "run"
 log-to = "log"
