@@ -60,7 +60,7 @@ struct gate {
 	struct flow_list parked[NEEDS];
 	struct limits limits; /* from: owned */
 	struct bucket rate, pace;
-	uint64_t told_ns; /* of rate: remembered elsewhere */
+	uint64_t told_ns;	/* of rate: remembered elsewhere */
 	uint64_t way_at;	/* when sessions were last asked to make way */
 	uint64_t hold_until;	/* nothing before that */
 	unsigned nsessions;	/* now */

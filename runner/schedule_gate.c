@@ -293,7 +293,7 @@ static struct bind *make_bind(struct group *group, const char *address)
 	for (size_t i = 0; i < group->nbinds; i++)
 		if (strcmp(group->binds[i]->address, address) == 0)
 			return group->binds[i];
-	if (group->nbinds == sizeof(group->binds) / sizeof(*group->binds))
+	if (group->nbinds == BINDS_KNOWN_MAX)
 		return NULL;
 	bind = calloc(1, sizeof(*bind));
 	if (!bind || !(bind->address = strdup(address))) {

@@ -37,6 +37,8 @@ struct flow {
 	uint32_t choice;   /* of addresses */
 };
 
+enum { BINDS_KNOWN_MAX = 16 }; /* those of former configurations too */
+
 /* An address of a line group. */
 struct bind {
 	char *address;
@@ -53,7 +55,7 @@ struct group {
 	struct knee knee;
 	uint64_t closed_until;
 	struct gate gate; /* nothing is parked there: see group_blocks */
-	struct bind *binds[BINDS_MAX * 4];
+	struct bind *binds[BINDS_KNOWN_MAX];
 	size_t nbinds;
 	uint8_t waited; /* enum limit_kind */
 	struct flow_list giving, starved, ready;

@@ -129,6 +129,51 @@ static void test_learned(void **state)
 	buf_clear(&records);
 }
 
+/* One of a site is down: all are, one probes, and all are up again. */
+static void test_site_down(void **state)
+{
+	static const char *const names[] = { "x.example", "y.example",
+		"z.example" };
+	const struct limits none = { 0 };
+	struct outcome why, ok;
+	struct decision x;
+
+	(void)state;
+	begin(2, 100);
+	outcome_ok(&ok);
+	outcome_temp(&why, "4.4.1", "no host could be reached");
+	for (int i = 0; i < 3; i++) {
+		to(names[i])->hosts = HOSTS_ASKED;
+		schedule_set_site(
+		    s, now, to(names[i]), SPAN_LITERAL("mx.net"), &none);
+		schedule_hosts(s, now, to(names[i]), &ok, 3600000);
+	}
+	give_one("x.example");
+	x.line = schedule_find(s, 1, 0)->line;
+	schedule_result(s, now, schedule_find(s, 1, 0), RESULT_UNREACHED);
+	schedule_forget(s, now, schedule_find(s, 1, 0));
+	schedule_session_done(s, now, x.line, &why, true);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(to(names[i])->health, HEALTH_DOWN);
+	assert_true(to("y.example")->is_following);
+	add("y.example");
+	while (next(&x))
+		assert_int_equal(x.kind, DECIDE_END);
+	/* x has no mail: y probes for all */
+	now += 70000;
+	assert_true(next(&x));
+	assert_int_equal(x.kind, DECIDE_SESSION);
+	assert_ptr_equal(x.destination, to("y.example"));
+	add("z.example");
+	assert_int_equal(to("z.example")->health, HEALTH_DOWN);
+	assert_true(next(&x));
+	assert_int_equal(x.kind, DECIDE_GIVE);
+	schedule_result(s, now, x.delivery, RESULT_DELIVERED);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(to(names[i])->health, HEALTH_UP);
+	schedule_free(s);
+}
+
 static void test_garbage(void **state)
 {
 	unsigned char bytes[300];
@@ -163,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_learned),
+		cmocka_unit_test(test_site_down),
 		cmocka_unit_test(test_garbage),
 	};
 
