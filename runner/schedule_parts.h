@@ -145,6 +145,7 @@ void destination_good(struct schedule *s, struct destination *d);
 /* It took a message. */
 void destination_accepted(
     struct schedule *s, uint64_t now, struct destination *d);
+bool destination_is_down_alone(const struct destination *d);
 void destination_down(struct schedule *s, uint64_t now, struct destination *d,
     const struct outcome *why);
 void destination_check_careful(

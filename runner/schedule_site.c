@@ -311,10 +311,17 @@ static bool go_down(struct schedule *s, uint64_t now, struct destination *d,
 	return true;
 }
 
+/* TLS that cannot be had as it must: the policy of one domain says nothing of
+ * others that share its hosts. */
+bool destination_is_down_alone(const struct destination *d)
+{
+	return memcmp(d->why.status + 1, ".7.", 3) == 0;
+}
+
 void destination_down(struct schedule *s, uint64_t now, struct destination *d,
     const struct outcome *why)
 {
-	if (go_down(s, now, d, why))
+	if (go_down(s, now, d, why) && !destination_is_down_alone(d))
 		site_follow(s, d);
 }
 

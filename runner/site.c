@@ -185,7 +185,8 @@ void site_join(
 	site_update(s, now, site);
 	if (site->leader)
 		follow(s, d, site->leader);
-	else if (d->health == HEALTH_DOWN || d->health == HEALTH_PROBE)
+	else if ((d->health == HEALTH_DOWN || d->health == HEALTH_PROBE) &&
+		 !destination_is_down_alone(d))
 		site->leader = d;
 	destination_update(s, d);
 }
