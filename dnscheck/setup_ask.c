@@ -53,13 +53,14 @@ bool setup_read(const char *prompt, char *to, size_t size, bool is_secret)
 	bool is_terminal = is_secret && tcgetattr(STDIN_FILENO, &was) == 0;
 	char *got;
 
-	printf("%s", prompt);
-	fflush(stdout);
+	/* before the question: who answers at once is not shown either */
 	if (is_terminal) {
 		quiet = was;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
 	}
+	printf("%s", prompt);
+	fflush(stdout);
 	got = fgets(to, (int)size, stdin);
 	if (is_terminal) {
 		tcsetattr(STDIN_FILENO, TCSANOW, &was);
