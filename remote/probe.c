@@ -179,7 +179,6 @@ int probe_serve(const char *ca_file)
 		.allows = SANDBOX_CONNECT | SANDBOX_FORK | SANDBOX_UNIX };
 	static struct prober p;
 
-	log_set_level(LOG_LEVEL_WARNINGS); /* its owner looks on */
 	p.loop = loop_new();
 	p.store = castore_load(ca_file);
 	p.tls = p.store ? tls_client_new(p.store) : NULL;
