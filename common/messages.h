@@ -117,11 +117,11 @@ enum message_type {
 	MSG_STATUS = 110, /* answers MSG_STATUS_LINE..., MSG_END */
 	MSG_STATUS_LINE,  /* span: JSON object, one line */
 	MSG_END,
-	MSG_DO_STOP,	 /* answers MSG_END when all is down */
-	MSG_DO_RELOAD,	 /* answers MSG_END or MSG_FAILED */
-	MSG_DO_OUTBOUND, /* as MSG_OUTBOUND; answers MSG_END */
-	MSG_LINES,	 /* answers MSG_LINE..., MSG_END */
-	MSG_LINE,	 /* line_info */
+	MSG_DO_STOP,	    /* answers MSG_END when all is down */
+	MSG_DO_RELOAD,	    /* answers MSG_END or MSG_FAILED */
+	MSG_DO_OUTBOUND,    /* as MSG_OUTBOUND; answers MSG_END */
+	MSG_LINES,	    /* answers MSG_LINE..., MSG_END */
+	MSG_LINE,	    /* line_info */
 	MSG_DO_LINES = 125, /* span group, u32 lines, above 0: until the next
 			     * reload; answers MSG_END or MSG_FAILED */
 

@@ -31,9 +31,9 @@ int history_replies(struct history *h,
     bool (*visit)(const struct stored_reply *reply, void *arg), void *arg,
     struct outcome *why)
 {
-	MDB_cursor *cursor;
+	MDB_cursor *cursor = NULL;
 	bool goes_on = true;
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	MDB_val k, v;
 	int rc;
 
@@ -60,9 +60,9 @@ int history_sessions(struct history *h, uint64_t message,
 {
 	struct history_key from = history_key_pair(message, 0);
 	MDB_val k = history_val(&from), v;
-	MDB_cursor *cursor;
+	MDB_cursor *cursor = NULL;
 	bool goes_on = true;
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	int rc;
 
 	if (begin(h, HISTORY_MESSAGE, &txn, &cursor, why) < 0)

@@ -207,8 +207,7 @@ void history_note_attempt(
     struct keeper *keeper, const struct held_record *record);
 /* All that the runner wanted to know again. */
 void history_tell_memories(struct keeper *keeper);
-void history_on_remember(
-    struct wire *wire, struct message *message, void *arg);
+void history_on_remember(struct wire *wire, struct message *message, void *arg);
 void history_on_transcript(
     struct wire *wire, struct message *message, void *arg);
 

@@ -60,7 +60,7 @@ static int take_text(const json_t *value, const char *name, size_t max,
 static int take_time(
     const json_t *value, const char *name, uint64_t *to, struct outcome *why)
 {
-	struct span text;
+	struct span text = { NULL, 0 };
 	int64_t at;
 
 	if (take_text(value, name, 64, &text, why) < 0)
@@ -199,7 +199,7 @@ static int take_format(
 
 static int take_id(struct filed *f, const json_t *value, struct outcome *why)
 {
-	struct span text;
+	struct span text = { NULL, 0 };
 
 	if (take_text(value, "id", 32, &text, why) < 0)
 		return -1;

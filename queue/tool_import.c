@@ -175,8 +175,8 @@ static int check_lines(struct import *x, const char *eml, struct outcome *why)
 static int check_content(struct import *x, const char *eml,
     const struct filed *filed, struct outcome *why)
 {
-	uint64_t size;
-	uint32_t crc;
+	uint64_t size = 0;
+	uint32_t crc = 0;
 
 	if (folder_measure(&x->folder, eml, &size, &crc, why) < 0)
 		return -1;
@@ -292,7 +292,7 @@ static void import_one(struct import *x, const char *name)
 {
 	size_t stem = strlen(name) - strlen(".json");
 	struct outcome why;
-	struct filed filed;
+	struct filed filed = { 0 };
 	char eml[300];
 
 	if (stem > 200 || strpbrk(name, " \r\n\t")) {

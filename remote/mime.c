@@ -155,9 +155,9 @@ static void take_encoding(struct mime_entity *e, struct span s)
 	s = skip_blanks(s);
 	take_token(&s, word, sizeof(word));
 	e->encoding = MIME_OTHER;
-	for (uint8_t i = 0; i < MIME_OTHER; i++)
+	for (int i = 0; i < MIME_OTHER; i++)
 		if (is_word(word, names[i]))
-			e->encoding = i;
+			e->encoding = (uint8_t)i;
 }
 
 static void end_field(struct mime *m)

@@ -37,7 +37,8 @@ static const struct command {
 	{ "dnscheck", front_dnscheck, "[DOMAIN]",
 	    "whether what this node sends will be taken; -h shows more" },
 	{ "setup", front_setup, "[OPTIONS]",
-	    "guided: local name, direct or relay, login; see outpost setup -h" },
+	    "guided: local name, direct or relay, login; see outpost setup "
+	    "-h" },
 	{ 0 },
 };
 

@@ -127,8 +127,7 @@ void memory_begin(struct runner *runner);
 void memory_tell(struct runner *runner);
 
 /* runner_lines.c. False: no such group, or no memory. */
-bool runner_set_lines(
-    struct runner *runner, struct span group, uint32_t count);
+bool runner_set_lines(struct runner *runner, struct span group, uint32_t count);
 
 /* runner_login.c: relays that are logged in to */
 /* The hosts are found: the schedule is told when the login is there too. */
