@@ -239,8 +239,8 @@ def test_outbound(folder):
         done = i.command("outbound", "off", "--line", "none", check=False)
         assert done.returncode == 1 and "none" in done.stderr
         for words in (("outbound",), ("outbound", "maybe"), ("log", "loud"),
-                      ("status", "extra"), ("lines", "set", "a", "1"),
-                      ("setup",), ("unknown",)):
+                      ("status", "extra"), ("lines", "set", "a"),
+                      ("unknown",)):
             assert i.command(*words, check=False).returncode == 2, words
 
 
