@@ -11,10 +11,11 @@
  */
 #include "queue/tlscount_parts.h"
 
+#include "common/lmdb_file.h"
+
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ROW_BYTES = 8192 };
@@ -29,53 +30,9 @@ struct writing {
 
 /* --- open ----------------------------------------------------------------- */
 
-/* A file cut short would kill whoever reads its map beyond the end. */
-static bool is_whole(MDB_env *env)
-{
-	MDB_envinfo info;
-	MDB_stat stat;
-	struct stat st;
-	int fd;
-
-	return mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0 &&
-	       mdb_env_get_fd(env, &fd) == 0 && fstat(fd, &st) == 0 &&
-	       (uint64_t)st.st_size >=
-		   (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
-}
-
-static int open_database(struct tlscount *t)
-{
-	MDB_txn *txn;
-	int error = mdb_txn_begin(t->env, NULL, 0, &txn);
-
-	if (error)
-		return error;
-	error = mdb_dbi_open(txn, NULL, 0, &t->dbi);
-	if (error) {
-		mdb_txn_abort(txn);
-		return error;
-	}
-	return mdb_txn_commit(txn);
-}
-
 static int try_open(struct tlscount *t, const char *path)
 {
-	int error = mdb_env_create(&t->env);
-
-	if (error)
-		return error;
-	mdb_env_set_mapsize(t->env, MAP_BYTES);
-	error = mdb_env_open(
-	    t->env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
-	if (!error && !is_whole(t->env))
-		error = MDB_CORRUPTED;
-	if (!error)
-		error = open_database(t);
-	if (error) {
-		mdb_env_close(t->env);
-		t->env = NULL;
-	}
-	return error;
+	return lmdb_file_open(path, MAP_BYTES, &t->env, &t->dbi);
 }
 
 struct tlscount *tlscount_open(const char *spool, const char **why)

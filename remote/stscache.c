@@ -4,13 +4,14 @@
  */
 #include "remote/stscache.h"
 
+#include "common/lmdb_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -73,54 +74,9 @@ void sts_entry_clear(struct sts_entry *e)
 
 /* --- open ----------------------------------------------------------------- */
 
-/* A file cut short would kill whoever reads its map beyond the end. */
-static bool is_whole(MDB_env *env)
-{
-	MDB_envinfo info;
-	MDB_stat stat;
-	struct stat st;
-	int fd;
-
-	return mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0 &&
-	       mdb_env_get_fd(env, &fd) == 0 && fstat(fd, &st) == 0 &&
-	       (uint64_t)st.st_size >=
-		   (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
-}
-
-static int open_database(struct sts_cache *cache)
-{
-	MDB_txn *txn;
-	int error = mdb_txn_begin(cache->env, NULL, 0, &txn);
-
-	if (error)
-		return error;
-	error = mdb_dbi_open(txn, NULL, 0, &cache->dbi);
-	if (error) {
-		mdb_txn_abort(txn);
-		return error;
-	}
-	return mdb_txn_commit(txn);
-}
-
 static int try_open(struct sts_cache *cache, const char *path)
 {
-	int error = mdb_env_create(&cache->env);
-
-	if (error)
-		return error;
-	mdb_env_set_mapsize(cache->env, MAP_BYTES);
-	/* one process, no path after this: no lock file */
-	error = mdb_env_open(
-	    cache->env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
-	if (!error && !is_whole(cache->env))
-		error = MDB_CORRUPTED;
-	if (!error)
-		error = open_database(cache);
-	if (error) {
-		mdb_env_close(cache->env);
-		cache->env = NULL;
-	}
-	return error;
+	return lmdb_file_open(path, MAP_BYTES, &cache->env, &cache->dbi);
 }
 
 /* LMDB opens by path alone, and the folder may lie where this user cannot go.
